@@ -1,0 +1,20 @@
+//! How change travels: values compared by identity, tables that know what differs, derived values
+//! that run again only when an input is another one.
+//!
+//! ```text
+//!   Table::put -> same handle if equal -> Table::changed(before) -> derived Table patched
+//!   Slot::next(inputs)   one derived value
+//!   Memo::get(key)       many derived values, held weakly
+//! ```
+//!
+//! There is no invalidation here and no event: an equal value ends the work.
+
+mod memo;
+mod shared;
+mod slot;
+mod table;
+
+pub use memo::{Counts, Memo};
+pub use shared::Shared;
+pub use slot::Slot;
+pub use table::Table;

@@ -1,0 +1,65 @@
+//! A change of one object, and who is calling.
+
+use std::sync::Arc;
+
+use crate::networking::{
+    DestinationRule, Gateway, PeerAuthentication, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+};
+use crate::{Key, Problem, Text, kube, mesh_config::MeshConfig, proxy_config::ProxyConfigObject};
+
+/// The newest state of one object: a value, or `None` once it is gone.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which object.
+    pub key: Key,
+    /// What it is now.
+    pub value: Option<Value>,
+    /// Where it came from; no part of its equality.
+    pub origin: Arc<Origin>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+/// A parsed object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is the kind's own name")]
+pub enum Value {
+    MeshConfig(Box<MeshConfig>),
+    Namespace(kube::Namespace),
+    Node(kube::Node),
+    Service(kube::Service),
+    EndpointSlice(kube::EndpointSlice),
+    Pod(kube::Pod),
+    ServiceEntry(ServiceEntry),
+    WorkloadEntry(WorkloadEntry),
+    Sidecar(Sidecar),
+    Gateway(Gateway),
+    VirtualService(VirtualService),
+    DestinationRule(DestinationRule),
+    PeerAuthentication(PeerAuthentication),
+    ProxyConfig(ProxyConfigObject),
+}
+
+/// Where an object came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, empty if it was read from an API server.
+    pub file: Text,
+    /// The line on which its document begins, from 1; 0 if unknown.
+    pub line: u32,
+    /// `metadata.resourceVersion`, may be empty.
+    pub resource_version: Text,
+    /// The object as received, compact JSON, for configz and messages; `null` for kinds not kept.
+    pub object: Option<Arc<serde_json::Value>>,
+}
+
+/// Who is calling, verified.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// The trust domain.
+    pub trust_domain: Text,
+    /// The namespace.
+    pub namespace: Text,
+    /// The service account.
+    pub service_account: Text,
+}

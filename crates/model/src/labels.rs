@@ -1,0 +1,79 @@
+//! Labels and annotations: small sorted maps of text, shared.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::Text;
+
+/// A set of labels (or annotations); cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Labels(Arc<BTreeMap<Text, Text>>);
+
+impl Labels {
+    /// The value of a label.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|value| &**value)
+    }
+
+    /// The value of a label as shared text.
+    pub fn text(&self, key: &str) -> Option<&Text> {
+        self.0.get(key)
+    }
+
+    /// Whether the label is there with a value that is not empty.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| !value.is_empty())
+    }
+
+    /// Whether every label of this selector stands in `labels` with the same value; an empty
+    /// selector matches everything.
+    pub fn selects(&self, labels: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &labels.0) || self.0.iter().all(|(key, value)| labels.0.get(key) == Some(value))
+    }
+
+    /// These labels with those of `over` put on top.
+    #[must_use]
+    pub fn overlaid(&self, over: &Self) -> Self {
+        if over.is_empty() {
+            return self.clone();
+        }
+        let both = self.0.iter().chain(over.0.iter());
+        both.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// All labels in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&Text, &Text)> {
+        self.0.iter()
+    }
+
+    /// The number of labels.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Into<Text>, V: Into<Text>> FromIterator<(K, V)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(Arc::new(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_is_a_subset() {
+        let labels: Labels = [("app", "reviews"), ("version", "v1")].into_iter().collect();
+        let check = |selector: &[(&str, &str)]| selector.iter().copied().collect::<Labels>().selects(&labels);
+        assert!(check(&[]));
+        assert!(check(&[("app", "reviews")]));
+        assert!(!check(&[("app", "ratings")]));
+        assert!(!check(&[("app", "reviews"), ("zone", "a")]));
+    }
+}

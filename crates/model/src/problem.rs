@@ -1,0 +1,51 @@
+//! A user's mistake, as it is told to the user.
+
+use std::fmt;
+
+use crate::{Key, Text};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The object, or the part of it, does nothing.
+    Error,
+    /// It works, but hardly as meant.
+    Warning,
+}
+
+/// What is wrong with an object: one message with object, field and cause.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Problem {
+    /// The object.
+    pub key: Key,
+    /// How bad it is.
+    pub severity: Severity,
+    /// A stable code in kebab case, for metrics and for looking it up.
+    pub code: &'static str,
+    /// The path of the field, such as `spec.http[0].route[1].weight`; empty for the whole object.
+    pub field: Text,
+    /// The cause, in words for the person who has only the log.
+    pub detail: Text,
+}
+
+impl Problem {
+    /// An error.
+    pub fn error(key: &Key, code: &'static str, field: impl Into<Text>, detail: impl Into<Text>) -> Self {
+        Self { key: key.clone(), severity: Severity::Error, code, field: field.into(), detail: detail.into() }
+    }
+
+    /// A warning.
+    pub fn warning(key: &Key, code: &'static str, field: impl Into<Text>, detail: impl Into<Text>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(key, code, field, detail) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.key)?;
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        write!(f, "{} [{}]", self.detail, self.code)
+    }
+}
