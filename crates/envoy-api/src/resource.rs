@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -30,9 +32,13 @@ impl fmt::Debug for Version {
 }
 
 /// A shared piece of a resource's encoding with the hash of its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// A piece that repeats inside a larger message keeps the framing it has there, so that thousands of them
+/// are put together without a copy.
+#[derive(Clone, Debug)]
 pub struct Part {
-    bytes: Bytes,
+    framed: Bytes,
+    frame_len: usize,
     hash: u64,
 }
 
@@ -40,18 +46,66 @@ impl Part {
     /// A part of these bytes.
     pub fn new(bytes: Bytes) -> Self {
         let hash = xxh3_64(&bytes);
-        Self { bytes, hash }
+        Self { framed: bytes, frame_len: 0, hash }
     }
 
-    /// The encoded bytes.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    /// A message, encoded.
+    pub fn of(message: &impl Message) -> Self {
+        Self::new(message.encode_to_vec().into())
     }
 
-    /// The hash of the bytes.
+    /// A message, encoded as one value of the parent's repeated field of this number.
+    pub fn field(number: u32, message: &impl Message) -> Self {
+        let len = message.encoded_len();
+        let mut framed = BytesMut::with_capacity(prefix_len(number, len) + len);
+        put_prefix(number, len, &mut framed);
+        let frame_len = framed.len();
+        // Cannot fail: `BytesMut` grows.
+        let _ = message.encode(&mut framed);
+        let hash = xxh3_64(framed.get(frame_len..).unwrap_or_default());
+        Self { framed: framed.freeze(), frame_len, hash }
+    }
+
+    /// The encoded message.
+    pub fn bytes(&self) -> Bytes {
+        self.framed.slice(self.frame_len..)
+    }
+
+    /// The hash of the encoded message.
     pub fn hash(&self) -> u64 {
         self.hash
     }
+
+    /// The chunk that puts this part into its parent's field, framed anew only if it was not made for that field.
+    fn as_field(&self, number: u32) -> Bytes {
+        let len = self.framed.len() - self.frame_len;
+        let mut chunk = BytesMut::with_capacity(prefix_len(number, len));
+        put_prefix(number, len, &mut chunk);
+        if self.framed.get(..self.frame_len) == Some(chunk.as_ref()) {
+            return self.framed.clone();
+        }
+        chunk.extend_from_slice(&self.bytes());
+        chunk.freeze()
+    }
+}
+
+impl PartialEq for Part {
+    /// The same message, however it is framed.
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Part {}
+
+/// Writes what stands before a value of `len` bytes in a length-delimited field.
+fn put_prefix(number: u32, len: usize, out: &mut BytesMut) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(len as u64, out);
+}
+
+fn prefix_len(number: u32, len: usize) -> usize {
+    key_len(number) + encoded_len_varint(len as u64)
 }
 
 /// The encoded message as a list of shared chunks; written one after the other they are the message.
@@ -62,6 +116,13 @@ pub struct Body {
 }
 
 impl Body {
+    fn push(&mut self, chunk: Bytes) {
+        if !chunk.is_empty() {
+            self.len += chunk.len();
+            self.chunks.push(chunk);
+        }
+    }
+
     /// The chunks in order.
     pub fn chunks(&self) -> &[Bytes] {
         &self.chunks
@@ -109,14 +170,35 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// A resource that is one message.
+    pub fn of(name: Name, message: &impl Message, needs: Needs) -> Self {
+        Self::from_parts(name, [Part::of(message)], needs)
+    }
+
+    /// A resource of a message without its repeated field `number`, and the values of that field in order.
+    ///
+    /// Parts made by [`Part::field`] for this number are shared as they are. The field follows the rest of the
+    /// message, which is no matter to a decoder and always the same here.
+    pub fn with_parts(name: Name, head: &impl Message, number: u32, parts: &[Part], needs: Needs) -> Self {
+        let head = Part::of(head);
+        let mut hasher = Xxh3::new();
+        hasher.update(&head.hash.to_le_bytes());
+        let mut body = Body::default();
+        body.push(head.framed);
+        for part in parts {
+            hasher.update(&part.hash.to_le_bytes());
+            body.push(part.as_field(number));
+        }
+        Self { name, version: Version(hasher.digest()), body, needs }
+    }
+
     /// A resource made of shared parts, in order; the version is a hash over the parts' hashes.
     pub fn from_parts(name: Name, parts: impl IntoIterator<Item = Part>, needs: Needs) -> Self {
         let mut hasher = Xxh3::new();
         let mut body = Body::default();
         for part in parts {
             hasher.update(&part.hash.to_le_bytes());
-            body.len += part.bytes.len();
-            body.chunks.push(part.bytes);
+            body.push(part.bytes());
         }
         Self { name, version: Version(hasher.digest()), body, needs }
     }
@@ -134,6 +216,8 @@ impl Eq for Resource {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
+    use crate::field::VIRTUAL_HOSTS;
 
     #[test]
     fn a_version_is_eleven_characters_and_follows_the_content() {
@@ -142,5 +226,18 @@ mod tests {
         assert_eq!(one.version.to_string().len(), 11);
         assert_ne!(one, two);
         assert_eq!(one.body.to_bytes().as_ref(), b"x");
+    }
+
+    #[test]
+    fn parts_follow_the_head_framed_for_their_field() {
+        let host = VirtualHost { name: "h".into(), domains: vec!["*".into()], ..Default::default() };
+        let head = RouteConfiguration { name: "80".into(), ..Default::default() };
+        let whole = RouteConfiguration { virtual_hosts: vec![Part::of(&host).bytes(); 2], ..head.clone() };
+        let framed = Part::field(VIRTUAL_HOSTS, &host);
+        let parts = [framed.clone(), Part::of(&host)];
+        let resource = Resource::with_parts("80".into(), &head, VIRTUAL_HOSTS, &parts, Needs::default());
+        assert_eq!(resource.body.to_bytes(), whole.encode_to_vec());
+        assert_eq!(resource.body.chunks()[1].as_ptr(), framed.framed.as_ptr(), "shared, not copied");
+        assert_eq!(parts[0], parts[1]);
     }
 }
