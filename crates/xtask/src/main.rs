@@ -1,0 +1,54 @@
+//! The build's chores: `cargo xtask --help` lists them, the Makefile names the ones to remember.
+//!
+//! Nothing here is part of the product. Whatever a test needs as well stands in `testkit`.
+#![allow(clippy::print_stdout, reason = "chores speak on standard output")]
+
+mod repo;
+mod suites;
+mod tidy;
+mod tools;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The build's chores.
+#[derive(Parser)]
+#[command(name = "xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+/// One chore.
+#[derive(Subcommand)]
+enum Chore {
+    /// Installs what the demo and the tests need into `.tools/`.
+    Tools,
+    /// Checks the rules of docs/architecture.md that no compiler checks.
+    Tidy,
+    /// Formatting, clippy, documentation and tidy, with warnings as failures.
+    Lint,
+    /// The whole suite: every test, tidy, then the suites that need corpora or a real Envoy.
+    Test,
+    /// Real Envoys end to end (test targets named `e2e`).
+    E2e,
+    /// The recorded corpora (test targets named `corpus`).
+    Corpus(suites::CorpusArguments),
+    /// The table of speeds and sizes, each with its limit.
+    Bench,
+    /// Coverage-guided fuzzing, one minute a target.
+    Fuzz,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().chore {
+        Chore::Tools => tools::install().map(|_| ()),
+        Chore::Tidy => tidy::run(),
+        Chore::Lint => suites::lint(),
+        Chore::Test => suites::test(),
+        Chore::E2e => suites::end_to_end(),
+        Chore::Corpus(arguments) => suites::corpus(&arguments),
+        Chore::Bench => suites::bench(),
+        Chore::Fuzz => suites::fuzz(),
+    }
+}
