@@ -8,6 +8,8 @@ mod suites;
 mod tidy;
 mod tools;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -40,14 +42,24 @@ enum Chore {
     Fuzz,
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().chore {
+fn main() -> ExitCode {
+    match run(&Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: &Chore) -> Result<()> {
+    match chore {
         Chore::Tools => tools::install().map(|_| ()),
         Chore::Tidy => tidy::run(),
         Chore::Lint => suites::lint(),
         Chore::Test => suites::test(),
         Chore::E2e => suites::end_to_end(),
-        Chore::Corpus(arguments) => suites::corpus(&arguments),
+        Chore::Corpus(arguments) => suites::corpus(arguments),
         Chore::Bench => suites::bench(),
         Chore::Fuzz => suites::fuzz(),
     }

@@ -124,7 +124,7 @@ pub(super) const IMPURE: &[&str] = &[
 pub(super) const SINGLE: &[&str] =
     &["bytes", "http", "hyper", "k8s-openapi", "kube", "prost", "rustls", "serde", "tokio", "tonic", "tower"];
 
-/// Licences that what we ship may carry; an expression passes if each of its `AND` parts has one of them.
+/// Licences that what we ship may carry. MPL's terms reach only its own files, which we use unchanged; an expression passes if each of its `AND` parts has one of them.
 pub(super) const LICENCES: &[&str] = &[
     "0BSD",
     "Apache-2.0",
@@ -137,6 +137,8 @@ pub(super) const LICENCES: &[&str] = &[
     "ISC",
     "MIT",
     "MIT-0",
+    "MPL-2.0",
+    "MPL-2.0+",
     "Unicode-3.0",
     "Unlicense",
     "Zlib",
