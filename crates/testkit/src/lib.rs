@@ -1,0 +1,18 @@
+//! Test support: what judges Pilothouse, and nothing of Pilothouse itself.
+//!
+//! The product is handed in as a closure from [`offline::Request`] to [`offline::Answer`]; everything here
+//! reads a corpus case, asks that closure, and says whether the answer is right:
+//!
+//! ```text
+//!   corpus case --> Request --> product --> Answer --+--> golden    equal to the recorded answer?
+//!                                                    +--> simulate  does a call arrive where it should?
+//!                                                    +--> envoy     does a real Envoy accept it?
+//! ```
+//!
+//! Verdicts meet the lists of expected failures in [`verdict`]. Nothing here prints or reads the environment:
+//! the caller passes settings in and writes the text that comes back.
+
+pub mod corpus;
+pub mod golden;
+pub mod offline;
+pub mod verdict;

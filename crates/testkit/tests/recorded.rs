@@ -1,0 +1,81 @@
+//! The judge judged: the recorded answers themselves must pass, and a damaged answer must not.
+#![allow(clippy::expect_used, reason = "a test's own helpers may fail the test")]
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    env,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use testkit::{
+    corpus,
+    golden::{self, Filter, case},
+    offline::{Answer, Request},
+};
+
+/// The folder of the corpora; without one a visible line, or a failure where `CI` is set.
+fn folder() -> Option<PathBuf> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let configured = env::var_os("PILOTHOUSE_CORPUS").map(PathBuf::from);
+    let found = corpus::find(configured, &repository, env::var_os("CI").is_some()).expect("the corpora");
+    if found.is_none() {
+        eprintln!("SKIPPED: no corpora beside the repository; set PILOTHOUSE_CORPUS");
+    }
+    found
+}
+
+/// A product that knows the recorded answers by heart.
+struct Parrot(HashMap<(String, String), Resources>);
+
+type Resources = BTreeMap<String, Vec<(String, Value)>>;
+
+impl Parrot {
+    fn new(root: &Path, filter: &Filter) -> Self {
+        let mut known = HashMap::new();
+        for set in case::sets(root, filter).expect("sets") {
+            for proxy in &set.proxies {
+                let request = set.request(proxy, filter).expect("a request");
+                let read = |kind: &String| {
+                    let recorded = set.recorded(&proxy.name, kind).expect("recorded");
+                    (kind.clone(), recorded.into_iter().map(|one| (one.name, one.resource)).collect())
+                };
+                known.insert(Self::key(&request), request.types.iter().map(read).collect());
+            }
+        }
+        Self(known)
+    }
+
+    fn key(request: &Request) -> (String, String) {
+        (format!("{:?} {:?} {:?}", request.files, request.mesh, request.env), request.node.to_string())
+    }
+
+    fn answer(&self, request: &Request) -> Answer {
+        Answer { resources: self.0[&Self::key(request)].clone(), problems: Vec::new() }
+    }
+}
+
+#[test]
+fn recorded_answers_pass_and_damaged_ones_fail() {
+    let Some(root) = folder() else { return };
+    let filter = Filter { families: [1, 5].into(), ..Filter::default() };
+    let parrot = Parrot::new(&root, &filter);
+
+    let board = golden::judge(&root, &filter, &|request| parrot.answer(request)).expect("judged");
+    assert_eq!(board.counted().filter(|file| !file.passed()).count(), 0);
+    assert!(board.files.len() > 100, "{} files", board.files.len());
+
+    let damaged = |request: &Request| {
+        let mut answer = parrot.answer(request);
+        let resources = answer.resources.values_mut().flatten();
+        resources.for_each(|(_, resource)| resource["name"] = Value::from("damaged"));
+        answer
+    };
+    let board = golden::judge(&root, &filter, &damaged).expect("judged");
+    let empty = |file: &golden::FileVerdict| {
+        let set =
+            case::sets(&root, &Filter { case: Some(file.set.clone()), ..Filter::default() }).expect("sets");
+        set[0].recorded(&file.proxy, &file.kind).expect("recorded").is_empty()
+    };
+    assert!(board.counted().all(|file| file.passed() == empty(file)));
+}
