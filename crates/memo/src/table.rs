@@ -1,6 +1,7 @@
 //! A persistent ordered map that keeps old handles for equal values and knows what differs.
 
 use std::borrow::Borrow;
+use std::fmt;
 use std::ops::RangeBounds;
 
 use imbl::OrdMap;
@@ -12,8 +13,13 @@ use crate::Shared;
 ///
 /// A clone shares its nodes with the original, so that one change copies a few nodes and
 /// [`Table::changed`] walks only what is not shared.
-#[derive(Debug)]
 pub struct Table<K, V>(OrdMap<K, Shared<V>>);
+
+impl<K: Ord + Clone + fmt::Debug, V: fmt::Debug> fmt::Debug for Table<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter()).finish()
+    }
+}
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {

@@ -1,0 +1,37 @@
+//! One immutable state of the mesh: config tables and the indexes derived from them.
+//!
+//! ```text
+//!   Config ──> services ──┬──────────────> scope (namespace, Sidecar | gateway)
+//!     │        endpoints ─┤ rules ─────────┤
+//!     │        workloads  │ routes ────────┤
+//!     └──────> authn      │ gateways ──────┴──> Member: what is known of one proxy
+//! ```
+//!
+//! Every index is a function of the tables in its parameter list and keeps its handle when nothing in
+//! it has changed. What proxies are sent is decided in `translate`, not here.
+
+mod authn;
+mod config;
+mod endpoints;
+mod gateways;
+mod member;
+mod routes;
+mod rules;
+mod scope;
+mod services;
+mod sidecars;
+mod snapshot;
+mod workloads;
+
+pub use authn::{AuthnIndex, WorkloadAuthn};
+pub use config::{Config, Record};
+pub use endpoints::{EndpointIndex, ServiceEndpoints};
+pub use gateways::{GatewayIndex, GatewayServer, MergedGateway, MergedServer};
+pub use member::{Member, ServiceTarget};
+pub use routes::{MESH, RouteIndex};
+pub use rules::{MergedRule, RuleIndex};
+pub use scope::{EgressScope, Scope, ScopeInputs, ScopedService};
+pub use services::ServiceIndex;
+pub use sidecars::SidecarIndex;
+pub use snapshot::Snapshot;
+pub use workloads::{Workload, WorkloadIndex};

@@ -1,0 +1,69 @@
+//! What is known of one connected proxy: its workload, services, scope and policies.
+
+use memo::Shared;
+use model::proxy::Proxy;
+use model::proxy_config::ProxyConfig;
+use model::{Labels, Service, ServicePort, Text};
+
+use crate::{MergedGateway, Scope, WorkloadAuthn};
+
+/// A port of a service that leads to the proxy's workload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceTarget {
+    /// The service.
+    pub service: Shared<Service>,
+    /// The service's port.
+    pub port: ServicePort,
+    /// The workload's port that it leads to.
+    pub target_port: u16,
+}
+
+/// A proxy joined with what the snapshot says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The proxy as it connected.
+    pub proxy: Shared<Proxy>,
+    /// Its labels: declared ones under the pod's, with topology labels (xds-semantics, service targets).
+    pub labels: Labels,
+    /// `region/zone/subzone`, may be empty.
+    pub locality: Text,
+    /// Service ports that lead to it, by age of the service, then host.
+    pub targets: Vec<ServiceTarget>,
+    /// What it sees.
+    pub scope: Shared<Scope>,
+    /// What it serves mutual TLS by.
+    pub authn: Shared<WorkloadAuthn>,
+    /// What it opens, for a gateway.
+    pub gateway: Option<Shared<MergedGateway>>,
+    /// Its effective configuration.
+    pub config: Shared<ProxyConfig>,
+}
+
+impl Member {
+    /// Joins a proxy with a state of the mesh.
+    pub(crate) fn new(snapshot: &crate::Snapshot, proxy: &Shared<Proxy>) -> Self {
+        let gateway = proxy.kind == model::ProxyKind::Router;
+        let labels = proxy.labels.clone();
+        let inputs = crate::ScopeInputs {
+            namespace: proxy.namespace.clone(),
+            sidecar: if gateway { None } else { snapshot.sidecars.of(&proxy.namespace, &labels).cloned() },
+            gateway,
+            rule_labels: Labels::default(),
+            services: snapshot.services.clone(),
+            routes: snapshot.routes.clone(),
+            rules: snapshot.rules.clone(),
+            mesh: snapshot.config.mesh.clone(),
+            settings: snapshot.config.settings.clone(),
+        };
+        Self {
+            scope: snapshot.scopes.get(&inputs, Scope::new),
+            authn: Shared::new(snapshot.authn.of_workload(&proxy.namespace, &labels)),
+            config: Shared::new(proxy.config.clone().unwrap_or_default()),
+            proxy: proxy.clone(),
+            locality: proxy.locality.clone(),
+            targets: Vec::new(),
+            gateway: None,
+            labels,
+        }
+    }
+}
