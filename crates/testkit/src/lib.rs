@@ -11,8 +11,16 @@
 //!
 //! Verdicts meet the lists of expected failures in [`verdict`]. Nothing here prints or reads the environment:
 //! the caller passes settings in and writes the text that comes back.
+//!
+//! For a living mesh there are an application to put behind proxies ([`bookinfo`]), traffic that is measured
+//! ([`load`]), and the processes around them ([`processes`], [`proxy`]).
 
+pub mod bookinfo;
+pub mod calls;
 pub mod corpus;
 pub mod golden;
+pub mod load;
 pub mod offline;
+pub mod processes;
+pub mod proxy;
 pub mod verdict;
