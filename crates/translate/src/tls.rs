@@ -1,0 +1,1 @@
+//! TLS contexts and where their secrets come from; used by clusters and by listeners.
