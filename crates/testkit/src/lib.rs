@@ -18,9 +18,11 @@
 pub mod bookinfo;
 pub mod calls;
 pub mod corpus;
+pub mod family;
 pub mod golden;
 pub mod load;
 pub mod offline;
 pub mod processes;
 pub mod proxy;
+pub mod simulate;
 pub mod verdict;

@@ -10,8 +10,10 @@ use std::{
 use serde_json::Value;
 use testkit::{
     corpus,
+    family::simulation,
     golden::{self, Filter, case},
     offline::{Answer, Request},
+    simulate::Configuration,
 };
 
 /// The folder of the corpora; without one a visible line, or a failure where `CI` is set.
@@ -78,4 +80,50 @@ fn recorded_answers_pass_and_damaged_ones_fail() {
         set[0].recorded(&file.proxy, &file.kind).expect("recorded").is_empty()
     };
     assert!(board.counted().all(|file| file.passed() == empty(file)));
+}
+
+/// The recording knows this proxy by the labels of its ServiceEntry's endpoint (there are none), the simulation
+/// by those of its node, so that only in the latter the PeerAuthentication's selector matches.
+const OTHER_LABELS: &str = "testpeerauthenticationpassthrough-global-plaintext-and-port-9000-permi-2";
+
+/// Calls through what was recorded for the configuration of the simulation family arrive.
+#[test]
+fn simulated_calls_arrive_where_istiod_sends_them() {
+    let Some(root) = folder() else { return };
+    let filter = Filter { families: [14].into(), ..Filter::default() };
+    let sets = case::sets(&root, &filter).expect("sets");
+    let mut failures = Vec::new();
+    let mut judged = 0;
+    for case in simulation::cases(&root).expect("cases") {
+        let set = sets.iter().find(|set| set.name == format!("sim-{}", case.id));
+        let Some(configuration) = set.and_then(recorded_configuration) else { continue };
+        judged += 1;
+        // In the recording short hosts have the cluster's domain, in the simulation they have none.
+        let failure =
+            case.failure(&configuration).and_then(|_| case.failure(&without_domain(&configuration)));
+        failures.extend(failure.map(|failure| format!("{}: {failure}", case.id)));
+    }
+    assert!(judged > 30, "{judged} cases judged");
+    assert!(failures.len() == 1 && failures[0].starts_with(OTHER_LABELS), "{failures:#?}");
+}
+
+fn without_domain(configuration: &Configuration) -> Configuration {
+    let strip = |list: &[Value]| {
+        let text = |value: &Value| value.to_string().replace(".svc.cluster.local\"", "\"");
+        list.iter().map(|value| serde_json::from_str(&text(value)).expect("JSON")).collect()
+    };
+    let Configuration { listeners, clusters, routes } = configuration;
+    Configuration { listeners: strip(listeners), clusters: strip(clusters), routes: strip(routes) }
+}
+
+/// What was recorded for the only proxy of a set, if nothing of it was left out.
+fn recorded_configuration(set: &case::Set) -> Option<Configuration> {
+    let [proxy] = &set.proxies[..] else { return None };
+    let of = |kind: &str| {
+        let listed = proxy.types.iter().any(|one| one == kind);
+        let recorded = listed.then(|| set.recorded(&proxy.name, kind).expect("recorded"))?;
+        Some(recorded.into_iter().map(|one| one.resource).collect())
+    };
+    let routes = of("rds").unwrap_or_default();
+    Some(Configuration { listeners: of("lds")?, clusters: of("cds").unwrap_or_default(), routes })
 }

@@ -1,0 +1,5 @@
+//! The families of the corpora that are judged here, one module each.
+
+pub mod nodes;
+pub mod scope;
+pub mod simulation;
