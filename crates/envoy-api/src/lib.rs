@@ -7,6 +7,8 @@
 mod any;
 pub mod field;
 mod generated;
+pub mod json;
+pub mod reflect;
 mod resource;
 pub mod type_url;
 
