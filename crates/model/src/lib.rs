@@ -12,6 +12,7 @@ pub mod labels;
 pub mod mesh_config;
 pub mod networking;
 pub mod number;
+pub mod parse;
 pub mod problem;
 pub mod protocol;
 pub mod proxy;

@@ -1,0 +1,196 @@
+//! Kubernetes' own kinds: Namespace, Node, Service, EndpointSlice, Pod.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value as Json;
+
+use super::decode;
+use crate::key::Meta;
+use crate::kube::{EndpointSlice, Namespace, Node, Pod, Port, Service, ServiceType, SliceEndpoint};
+use crate::service::TargetPort;
+use crate::{Host, Kind, Labels, Problem, Text, Value};
+
+/// The value of a Kubernetes object; `None` if it is of another kind or of no use.
+pub(crate) fn parse(meta: &Meta, object: &Json, problems: &mut Vec<Problem>) -> Option<Value> {
+    let meta = meta.clone();
+    let key = meta.key.clone();
+    Some(match key.kind {
+        Kind::Namespace => {
+            decode::<core::Namespace>(object, "", &key, problems)?;
+            Value::Namespace(Namespace { meta })
+        }
+        Kind::Node => {
+            decode::<core::Node>(object, "", &key, problems)?;
+            Value::Node(Node { meta })
+        }
+        Kind::Service => Value::Service(service(meta, decode(object, "", &key, problems)?, problems)),
+        Kind::EndpointSlice => Value::EndpointSlice(slice(meta, decode(object, "", &key, problems)?)),
+        Kind::Pod => Value::Pod(pod(meta, decode(object, "", &key, problems)?)),
+        _ => return None,
+    })
+}
+
+fn service(meta: Meta, object: core::Service, problems: &mut Vec<Problem>) -> Service {
+    let spec = object.spec.unwrap_or_default();
+    let single = spec.cluster_ip.into_iter().filter(|ip| !ip.is_empty()).map(Text::from).collect();
+    let ports = spec.ports.unwrap_or_default();
+    Service {
+        kind: match spec.type_.as_deref() {
+            Some("NodePort") => ServiceType::NodePort,
+            Some("LoadBalancer") => ServiceType::LoadBalancer,
+            Some("ExternalName") => ServiceType::ExternalName,
+            _ => ServiceType::ClusterIp,
+        },
+        cluster_ips: spec.cluster_ips.filter(|list| !list.is_empty()).map_or(single, texts),
+        ports: ports.into_iter().enumerate().filter_map(|(at, one)| port(&meta, at, one, problems)).collect(),
+        selector: spec.selector.map(Labels::from_iter).filter(|labels| !labels.is_empty()),
+        external_name: spec.external_name.filter(|name| !name.is_empty()).map(|name| Host::new(&name)),
+        internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
+        traffic_distribution: spec.traffic_distribution.map(Text::from),
+        publish_not_ready: spec.publish_not_ready_addresses.unwrap_or_default(),
+        external_addresses: external_addresses(spec.external_ips, object.status),
+        meta,
+    }
+}
+
+fn texts(list: Vec<String>) -> Vec<Text> {
+    list.into_iter().map(Text::from).collect()
+}
+
+fn external_addresses(ips: Option<Vec<String>>, status: Option<core::ServiceStatus>) -> Vec<Text> {
+    let balancer = status.and_then(|status| status.load_balancer).and_then(|status| status.ingress);
+    let ingress = balancer.into_iter().flatten().filter_map(|one| one.ip.or(one.hostname));
+    ips.into_iter().flatten().chain(ingress).map(Text::from).collect()
+}
+
+fn port(meta: &Meta, at: usize, port: core::ServicePort, problems: &mut Vec<Problem>) -> Option<Port> {
+    let Some(number) = number(port.port) else {
+        let field = format!("spec.ports[{at}].port");
+        problems.push(Problem::error(&meta.key, "port-out-of-range", field, "a port is between 1 and 65535"));
+        return None;
+    };
+    let target = match port.target_port {
+        Some(IntOrString::Int(target)) => number_or(target, number),
+        Some(IntOrString::String(name)) => match name.parse::<u16>() {
+            Ok(target) => TargetPort::Number(target),
+            Err(_) => TargetPort::Name(name.into()),
+        },
+        None => TargetPort::Number(number),
+    };
+    Some(Port {
+        name: port.name.unwrap_or_default().into(),
+        number,
+        transport: port.protocol.unwrap_or_else(|| "TCP".into()).into(),
+        app_protocol: port.app_protocol.map(Text::from),
+        target,
+        node_port: port.node_port.and_then(number).unwrap_or_default(),
+    })
+}
+
+fn number(port: i32) -> Option<u16> {
+    u16::try_from(port).ok().filter(|port| *port > 0)
+}
+
+fn number_or(target: i32, otherwise: u16) -> TargetPort {
+    TargetPort::Number(number(target).unwrap_or(otherwise))
+}
+
+fn slice(meta: Meta, object: discovery::EndpointSlice) -> EndpointSlice {
+    let ports = object.ports.unwrap_or_default().into_iter();
+    let namespace = meta.key.namespace.clone();
+    EndpointSlice {
+        service: meta.labels.text("kubernetes.io/service-name").cloned().unwrap_or_default(),
+        fqdn: object.address_type == "FQDN",
+        ports: ports
+            .filter_map(|port| Some((port.name.unwrap_or_default().into(), number(port.port?)?)))
+            .collect(),
+        endpoints: object.endpoints.into_iter().map(|one| endpoint(&namespace, one)).collect(),
+        meta,
+    }
+}
+
+fn endpoint(namespace: &Text, endpoint: discovery::Endpoint) -> SliceEndpoint {
+    let conditions = endpoint.conditions.unwrap_or_default();
+    let pod = endpoint.target_ref.filter(|target| target.kind.as_deref() == Some("Pod"));
+    SliceEndpoint {
+        addresses: texts(endpoint.addresses),
+        ready: conditions.ready,
+        serving: conditions.serving,
+        terminating: conditions.terminating,
+        pod: pod.and_then(|target| {
+            let namespace = target.namespace.map_or_else(|| namespace.clone(), Text::from);
+            Some((namespace, target.name?.into()))
+        }),
+        node: endpoint.node_name.unwrap_or_default().into(),
+    }
+}
+
+fn pod(meta: Meta, object: core::Pod) -> Pod {
+    let workload = workload_name(&meta, &object);
+    let spec = object.spec.unwrap_or_default();
+    let status = object.status.unwrap_or_default();
+    let first = status.pod_ip.into_iter();
+    let more = status.pod_ips.into_iter().flatten().map(|one| one.ip);
+    let mut ips: Vec<IpAddr> = Vec::new();
+    for ip in first.chain(more).filter_map(|ip| ip.parse().ok()) {
+        if !ips.contains(&ip) {
+            ips.push(ip);
+        }
+    }
+    let sidecars = spec.init_containers.unwrap_or_default().into_iter();
+    let sidecars = sidecars.filter(|one| one.restart_policy.as_deref() == Some("Always"));
+    let containers = spec.containers.into_iter().chain(sidecars);
+    let ready = status.conditions.unwrap_or_default();
+    Pod {
+        ips,
+        service_account: spec.service_account_name.unwrap_or_default().into(),
+        node: spec.node_name.unwrap_or_default().into(),
+        workload,
+        ports: containers.flat_map(|one| one.ports.unwrap_or_default()).filter_map(container_port).collect(),
+        hostname: spec.hostname.unwrap_or_default().into(),
+        subdomain: spec.subdomain.unwrap_or_default().into(),
+        ready: ready.iter().any(|one| one.type_ == "Ready" && one.status == "True"),
+        ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+        terminating: object.metadata.deletion_timestamp.is_some(),
+        host_network: spec.host_network.unwrap_or_default(),
+        meta,
+    }
+}
+
+fn container_port(port: core::ContainerPort) -> Option<(Text, u16, Text)> {
+    let transport = port.protocol.unwrap_or_else(|| "TCP".into());
+    Some((port.name.unwrap_or_default().into(), number(port.container_port)?, transport.into()))
+}
+
+/// The workload that a pod is of, by its controller: a Deployment's, a Rollout's or a CronJob's name is
+/// what is left when the generated end is cut off. A pod whose name was not generated is its own workload.
+fn workload_name(meta: &Meta, pod: &core::Pod) -> Text {
+    let own = meta.key.name.clone();
+    if pod.metadata.generate_name.as_deref().unwrap_or_default().is_empty() {
+        return own;
+    }
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) else { return own };
+    let cut = |hash: Option<&str>| {
+        let hash = hash.filter(|hash| !hash.is_empty())?;
+        owner.name.strip_suffix(hash)?.strip_suffix('-')
+    };
+    let name = match owner.kind.as_str() {
+        "ReplicaSet" => cut(meta.labels.get("rollouts-pod-template-hash"))
+            .or_else(|| cut(meta.labels.get("pod-template-hash"))),
+        "ReplicationController" => meta.labels.get("deploymentconfig"),
+        "Job" => cron_job(&owner.name),
+        _ => None,
+    };
+    name.unwrap_or(&owner.name).into()
+}
+
+/// The CronJob's name, if the Job's name ends in `-` and eight to ten digits.
+fn cron_job(job: &str) -> Option<&str> {
+    let (name, stamp) = job.rsplit_once('-')?;
+    let digits = stamp.bytes().all(|byte| byte.is_ascii_digit()) && (8..=10).contains(&stamp.len());
+    digits.then_some(name)
+}

@@ -1,0 +1,1 @@
+//! A proxy from the node that it announces.
