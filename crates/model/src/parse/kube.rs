@@ -67,22 +67,22 @@ fn external_addresses(ips: Option<Vec<String>>, status: Option<core::ServiceStat
 }
 
 fn port(meta: &Meta, at: usize, port: core::ServicePort, problems: &mut Vec<Problem>) -> Option<Port> {
-    let Some(number) = number(port.port) else {
+    let Some(own) = number(port.port) else {
         let field = format!("spec.ports[{at}].port");
         problems.push(Problem::error(&meta.key, "port-out-of-range", field, "a port is between 1 and 65535"));
         return None;
     };
     let target = match port.target_port {
-        Some(IntOrString::Int(target)) => number_or(target, number),
+        Some(IntOrString::Int(target)) => number_or(target, own),
         Some(IntOrString::String(name)) => match name.parse::<u16>() {
             Ok(target) => TargetPort::Number(target),
             Err(_) => TargetPort::Name(name.into()),
         },
-        None => TargetPort::Number(number),
+        None => TargetPort::Number(own),
     };
     Some(Port {
         name: port.name.unwrap_or_default().into(),
-        number,
+        number: own,
         transport: port.protocol.unwrap_or_else(|| "TCP".into()).into(),
         app_protocol: port.app_protocol.map(Text::from),
         target,
