@@ -1,6 +1,7 @@
 //! What a namespace, Sidecar or gateway lets a proxy see.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use memo::Shared;
 use model::mesh_config::MeshConfig;
@@ -38,19 +39,22 @@ pub struct ScopeInputs {
 pub struct ScopedService {
     /// The service, whole.
     pub service: Shared<Service>,
-    /// The ports that are visible; `None` for all.
-    pub ports: Option<Vec<u16>>,
+    /// The ports that are visible, if they are not just the service's own: fewer of them, or joined by
+    /// those of another service of the same host and namespace. Read them through [`Self::ports`].
+    pub ports: Option<Arc<[ServicePort]>>,
     /// Other names by which it is visible (ExternalName services), sorted.
-    pub aliases: Vec<Host>,
+    pub aliases: Arc<[Host]>,
 }
 
 impl ScopedService {
     /// The visible ports, in the order written.
     pub fn ports(&self) -> impl Iterator<Item = &ServicePort> {
-        self.service
-            .ports
-            .iter()
-            .filter(|port| self.ports.as_ref().is_none_or(|visible| visible.contains(&port.number)))
+        self.port_list().iter()
+    }
+
+    /// The visible ports, in the order written.
+    pub fn port_list(&self) -> &[ServicePort] {
+        self.ports.as_deref().unwrap_or(&self.service.ports)
     }
 
     /// The visible port of this number that is not UDP.
@@ -64,7 +68,8 @@ impl ScopedService {
 pub struct EgressScope {
     /// The listener; `None` for the default one (`*/*`, no port).
     pub listener: Option<EgressListener>,
-    /// Visible services in order; one namespace per host.
+    /// Visible services in order; one namespace per host, which may have several services (a
+    /// ServiceEntry makes one for each of its addresses).
     pub services: Vec<ScopedService>,
     /// Visible VirtualServices bound to `mesh`, in order.
     pub virtual_services: Vec<Shared<VirtualService>>,
@@ -81,7 +86,8 @@ pub struct Scope {
     pub sidecar: Option<Shared<Sidecar>>,
     /// Egress listeners in order; never empty.
     pub egress: Vec<EgressScope>,
-    /// All visible services (union of the listeners' and of what VirtualServices pull in), in order.
+    /// All visible services (union of the listeners' and of what VirtualServices pull in), in order; one
+    /// per host, with the ports of all that could be joined.
     pub services: Vec<ScopedService>,
     /// Their hosts → index into `services`.
     pub by_host: BTreeMap<Host, usize>,
