@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use cargo_metadata::MetadataCommand;
+use cargo_metadata::{Metadata, MetadataCommand};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use protox::file::{ChainFileResolver, DescriptorSetFileResolver, IncludeFileResolver};
@@ -49,17 +49,22 @@ fn shipped_set() -> Result<FileDescriptorSet, Box<dyn Error>> {
     Ok(FileDescriptorSet::decode(fs::read(path)?.as_slice())?)
 }
 
-/// Where cargo keeps the source of `envoy-types`. Everything is there already, since it is being built:
-/// no network, no change to the lock file, and only this platform's packages.
+/// Where cargo keeps the source of `envoy-types`.
 fn envoy_types() -> Result<PathBuf, Box<dyn Error>> {
-    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
-    let options = ["--frozen".to_owned(), "--filter-platform".to_owned(), env::var("HOST")?];
-    let metadata = MetadataCommand::new().manifest_path(manifest).other_options(options).exec()?;
+    // The network only if a package of another crate of the workspace was never downloaded.
+    let metadata = metadata("--frozen").or_else(|_| metadata("--locked"))?;
     let package = metadata.packages.iter().find(|package| package.name.as_str() == "envoy-types");
     let folder = package
         .and_then(|package| package.manifest_path.parent())
         .ok_or("envoy-types is not a dependency")?;
     Ok(folder.to_path_buf().into())
+}
+
+/// The workspace's packages for this platform, without a change to the lock file.
+fn metadata(lock: &str) -> Result<Metadata, Box<dyn Error>> {
+    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
+    let options = [lock.to_owned(), "--filter-platform".to_owned(), env::var("HOST")?];
+    Ok(MetadataCommand::new().manifest_path(manifest).other_options(options).exec()?)
 }
 
 /// Our own protos, compiled against what Envoy's descriptor set already has.
