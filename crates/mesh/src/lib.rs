@@ -31,7 +31,7 @@ pub use gateways::{GatewayIndex, GatewayServer, MergedGateway, MergedServer};
 pub use member::{Member, ServiceTarget};
 pub use profiles::{ClusterProfile, EndpointProfile, ListenerProfile, RouteProfile};
 pub use routes::{MESH, RouteIndex};
-pub use rules::{MergedRule, RuleIndex};
+pub use rules::{EffectivePolicy, MergedRule, RuleIndex};
 pub use scope::{EgressScope, Scope, ScopeInputs, ScopedService};
 pub use services::ServiceIndex;
 pub use sidecars::SidecarIndex;
