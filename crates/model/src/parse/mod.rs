@@ -10,6 +10,7 @@ mod mesh_config;
 mod networking;
 mod object;
 pub mod proxy;
+mod proxy_config;
 
 pub use decode::decode;
 pub use mesh_config::parse_mesh_config;
