@@ -18,6 +18,7 @@
 pub mod bookinfo;
 pub mod calls;
 pub mod corpus;
+pub mod envoy;
 pub mod family;
 pub mod golden;
 pub mod load;

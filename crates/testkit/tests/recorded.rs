@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test's own helpers may fail the test")]
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     env,
     path::{Path, PathBuf},
 };
@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 use testkit::{
     corpus,
+    envoy::{self, Envoy},
     family::simulation,
     golden::{self, Filter, case},
     offline::{Answer, Request},
@@ -49,7 +50,8 @@ impl Parrot {
     }
 
     fn key(request: &Request) -> (String, String) {
-        (format!("{:?} {:?} {:?}", request.files, request.mesh, request.env), request.node.to_string())
+        let node = format!("{} {}", request.node["id"], request.node["metadata"]);
+        (format!("{:?} {:?} {:?}", request.files, request.mesh, request.env), node)
     }
 
     fn answer(&self, request: &Request) -> Answer {
@@ -126,4 +128,63 @@ fn recorded_configuration(set: &case::Set) -> Option<Configuration> {
     };
     let routes = of("rds").unwrap_or_default();
     Some(Configuration { listeners: of("lds")?, clusters: of("cds").unwrap_or_default(), routes })
+}
+
+/// What istiod sent to its own proxy is accepted by a real Envoy once the filters that only Istio's has are gone.
+#[test]
+fn a_real_envoy_accepts_what_was_recorded_and_refuses_damage() {
+    let Some(root) = folder() else { return };
+    let Some(program) = env::var_os("PILOTHOUSE_ENVOY").map(PathBuf::from) else {
+        eprintln!("SKIPPED: PILOTHOUSE_ENVOY names no Envoy");
+        return;
+    };
+    let scratch = tempfile::tempdir().expect("a folder");
+    let envoy = Envoy { program, folder: scratch.path().to_owned() };
+    let filter = Filter { families: [5].into(), ..Filter::default() };
+    let parrot = Parrot::new(&root, &filter);
+    let known = known_types();
+    let stripped = |request: &Request| {
+        let mut answer = parrot.answer(request);
+        answer.resources.values_mut().flatten().for_each(|(_, resource)| strip(resource, &known));
+        answer
+    };
+    let verdicts = envoy::judge(&root, &filter, &envoy, &stripped).expect("judged");
+    let failed: Vec<_> = verdicts.iter().filter(|verdict| verdict.failure.is_some()).collect();
+    assert!(failed.is_empty() && verdicts.len() > 20, "{failed:#?} of {}", verdicts.len());
+
+    let one = Filter { case: Some("gw-bind".to_owned()), ..filter };
+    let verdicts = envoy::judge(&root, &one, &envoy, &|request| parrot.answer(request)).expect("judged");
+    assert!(
+        !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.failure.is_some()),
+        "{verdicts:#?}"
+    );
+}
+
+/// The type URLs that stock Envoy announces.
+fn known_types() -> HashSet<String> {
+    let facts = envoy::stock::facts().expect("facts");
+    let extensions = facts["extensions"].as_array().expect("a list");
+    let urls = extensions.iter().filter_map(|one| one["type_urls"].as_array()).flatten();
+    urls.filter_map(Value::as_str).map(|url| format!("type.googleapis.com/{url}")).collect()
+}
+
+/// Removes the elements of lists whose configuration is of a type that Envoy does not know.
+fn strip(value: &mut Value, known: &HashSet<String>) {
+    match value {
+        Value::Array(list) => {
+            list.retain(|element| match config_type(element) {
+                Some(url) => known.contains(url),
+                None => true,
+            });
+            list.iter_mut().for_each(|element| strip(element, known));
+        }
+        Value::Object(fields) => fields.values_mut().for_each(|field| strip(field, known)),
+        _ => {}
+    }
+}
+
+fn config_type(element: &Value) -> Option<&str> {
+    let config = element.get("typedConfig")?;
+    let url = config["@type"].as_str()?;
+    if url.ends_with(".TypedStruct") { config["typeUrl"].as_str() } else { Some(url) }
 }

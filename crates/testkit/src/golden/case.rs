@@ -48,6 +48,14 @@ pub struct Proxy {
     subscribe: BTreeMap<String, Vec<String>>,
 }
 
+impl Proxy {
+    /// Whether this is an Envoy, not ztunnel or a gRPC client.
+    pub fn is_envoy(&self) -> bool {
+        let is_other = self.node["id"].as_str().is_some_and(|id| id.starts_with("ztunnel~"));
+        self.lds_names.is_empty() && !is_other
+    }
+}
+
 /// A recorded resource.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Recorded {
