@@ -11,6 +11,8 @@
 //! it has changed. What proxies are sent is decided in `translate`, not here.
 
 mod authn;
+#[cfg(test)]
+mod builders;
 mod config;
 mod endpoints;
 mod gateways;
@@ -22,6 +24,7 @@ mod scope;
 mod services;
 mod sidecars;
 mod snapshot;
+mod visibility;
 mod workloads;
 
 pub use authn::{AuthnIndex, WorkloadAuthn};

@@ -1,28 +1,58 @@
 //! Services by host, and which of them a namespace may see.
 
+use std::collections::BTreeSet;
+
 use memo::{Shared, Table};
-use model::{Created, Host, Key, Service, Text};
+use model::{Created, Host, Key, Registry, Resolution, Service, Text};
 
 use crate::Config;
+use crate::services::aliases::{Aliases, Link};
 
-/// The order in which services are listed: age, name, namespace; the host, address and object make it total.
-pub(crate) type Order = (Created, Text, Text, Host, Text, Key);
+mod aliases;
+mod convert;
+#[cfg(test)]
+mod tests;
 
 /// All services, made from Services and ServiceEntries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceIndex {
     /// Services of one object.
-    pub(crate) by_object: Table<Key, Vec<Shared<Service>>>,
-    /// All of them, oldest first.
-    pub(crate) ordered: Table<Order, Service>,
-    /// Those of one host, in the order of `ordered`.
-    pub(crate) by_host: Table<Host, Vec<Shared<Service>>>,
+    by_object: Table<Key, Vec<Shared<Service>>>,
+    /// Services of all objects by host, in order; those of several clusters apart.
+    parts: Table<Host, Vec<Shared<Service>>>,
+    /// Services of one host, in order.
+    by_host: Table<Host, Vec<Shared<Service>>>,
+    /// All services in order.
+    ordered: Table<Order, Service>,
     /// Those visible in every namespace, in order.
-    pub(crate) public: Table<Order, Service>,
-    /// Those visible in this namespace only by name, in order.
-    pub(crate) private: Table<Text, Vec<Shared<Service>>>,
-    /// Hosts whose alias (ExternalName) leads to this concrete host, transitively: sorted by namespace, then host.
-    pub(crate) aliases: Table<Host, Vec<Host>>,
+    public: Table<Order, Service>,
+    /// Those visible in this namespace by name, in order.
+    private: Table<Text, Table<Order, Service>>,
+    /// Hosts of this namespace's services that other namespaces have services for too.
+    contested: Table<Text, BTreeSet<Host>>,
+    aliases: Aliases,
+}
+
+/// The place of a service in every list: age, name, namespace; object and address make it total.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Order {
+    created: Created,
+    name: Text,
+    namespace: Text,
+    object: Key,
+    address: Text,
+}
+
+impl Order {
+    fn of(service: &Service) -> Self {
+        Self {
+            created: service.created,
+            name: service.name.clone(),
+            namespace: service.namespace.clone(),
+            object: service.object.clone(),
+            address: service.address.clone(),
+        }
+    }
 }
 
 impl ServiceIndex {
@@ -30,13 +60,34 @@ impl ServiceIndex {
     /// Namespaces (annotations), mesh config and settings.
     #[must_use]
     pub fn next(&self, was: &Config, now: &Config) -> Self {
-        let _ = (was, now);
-        self.clone()
+        let mut next = self.clone();
+        let mut hosts = BTreeSet::new();
+        for key in self.to_convert(was, now) {
+            next.convert(key, now, &mut hosts);
+        }
+        if was.settings.cluster != now.settings.cluster {
+            hosts.extend(next.parts.iter().map(|(host, _)| host.clone()));
+        }
+        for host in &hosts {
+            next.regroup(host, &now.settings.cluster);
+        }
+        next
     }
 
     /// The services of this host, oldest first, whatever their namespace.
     pub fn of_host(&self, host: &Host) -> &[Shared<Service>] {
         self.by_host.get(host).map_or(&[], |list| list.as_slice())
+    }
+
+    /// The service that stands for a host within a namespace: the oldest one, a Kubernetes Service
+    /// before any ServiceEntry, whoever may see it.
+    pub fn of_namespace(&self, host: &Host, namespace: &str) -> Option<&Shared<Service>> {
+        let mut own = self.of_host(host).iter().filter(|service| &*service.namespace == namespace);
+        let first = own.next()?;
+        if first.registry == Registry::Kubernetes {
+            return Some(first);
+        }
+        Some(own.find(|service| service.registry == Registry::Kubernetes).unwrap_or(first))
     }
 
     /// All services, oldest first.
@@ -46,11 +97,182 @@ impl ServiceIndex {
 
     /// What a namespace may see: first what is exported to it by name, then what is public; each oldest first.
     pub fn visible(&self, namespace: &str) -> impl Iterator<Item = &Shared<Service>> {
-        self.private.get(namespace).into_iter().flat_map(|list| list.iter()).chain(self.public.values())
+        self.private.get(namespace).into_iter().flat_map(|list| list.values()).chain(self.public.values())
     }
 
-    /// Other names (ExternalName services) of this host.
+    /// Other names (ExternalName services) of this host, by namespace, then host.
     pub fn aliases(&self, host: &Host) -> &[Host] {
-        self.aliases.get(host).map_or(&[], |list| list.as_slice())
+        self.aliases.of(host)
     }
+
+    /// Whether a namespace sees what every namespace sees: nothing is exported to it by name, and none
+    /// of its own services competes with one of another namespace.
+    pub fn is_public_to(&self, namespace: &str) -> bool {
+        self.private.get(namespace).is_none() && self.contested.get(namespace).is_none()
+    }
+
+    /// The objects to convert again.
+    fn to_convert(&self, was: &Config, now: &Config) -> BTreeSet<Key> {
+        let mut keys: BTreeSet<Key> = now.kube_services.changed(&was.kube_services).into_iter().collect();
+        keys.extend(now.service_entries.changed(&was.service_entries));
+        if facts(was) != facts(now) {
+            keys.extend(self.by_object.iter().map(|(key, _)| key.clone()));
+            return keys;
+        }
+        for namespace in now.namespaces.changed(&was.namespaces) {
+            if distribution(was, &namespace) != distribution(now, &namespace) {
+                keys.extend(self.objects_in(&namespace));
+            }
+        }
+        keys
+    }
+
+    fn objects_in<'a>(&'a self, namespace: &'a Key) -> impl Iterator<Item = Key> + 'a {
+        let start =
+            |kind| Key { kind, namespace: namespace.name.clone(), name: "".into(), ..namespace.clone() };
+        let own = |start: Key| {
+            let inside = |key: &&Key| key.kind == start.kind && key.namespace == namespace.name;
+            let keys = self.by_object.range(start.clone()..).map(|(key, _)| key);
+            keys.take_while(|key| inside(key) && key.cluster == namespace.cluster)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        [model::Kind::Service, model::Kind::ServiceEntry].into_iter().flat_map(move |kind| own(start(kind)))
+    }
+
+    /// Takes in the newest state of one object and names the hosts whose services are not the same.
+    fn convert(&mut self, key: Key, now: &Config, hosts: &mut BTreeSet<Host>) {
+        let old = self.by_object.get(&key).map(|list| (**list).clone()).unwrap_or_default();
+        let new: Vec<_> =
+            convert::services(now, &key).into_iter().map(|service| kept(service, &old)).collect();
+        let gone = old.iter().filter(|service| !new.contains(service));
+        let come = new.iter().filter(|service| !old.contains(service));
+        let touched: BTreeSet<Host> = gone.chain(come).map(|service| service.host.clone()).collect();
+        for host in touched {
+            let mut parts: Vec<_> = self.parts.get(&host).map(|list| (**list).clone()).unwrap_or_default();
+            parts.retain(|service| service.object != key);
+            parts.extend(new.iter().filter(|service| service.host == host).cloned());
+            parts.sort_by_cached_key(|service| Order::of(service));
+            self.parts.set(host.clone(), some(parts));
+            hosts.insert(host);
+        }
+        self.by_object.set(key, some(new));
+    }
+
+    /// Puts the services of a host in their places.
+    fn regroup(&mut self, host: &Host, local: &Text) {
+        let old = self.by_host.get(host).map(|list| (**list).clone()).unwrap_or_default();
+        let parts = self.parts.get(host).map_or(&[][..], |list| list.as_slice());
+        let new = joined(parts, &old, local);
+        for service in old.iter().filter(|service| !new.contains(service)) {
+            self.ordered.remove(&Order::of(service));
+            self.hide(service);
+        }
+        for service in new.iter().filter(|service| !old.contains(service)) {
+            self.ordered.share(Order::of(service), service.clone());
+            self.show(service);
+        }
+        self.contest(host, &rivals(&old), &rivals(&new));
+        let alias = new.iter().find(|service| service.resolution == Resolution::Alias);
+        self.aliases.set(host, alias.and_then(link));
+        self.by_host.set(host.clone(), some(new));
+    }
+
+    fn show(&mut self, service: &Shared<Service>) {
+        let model::networking::ExportTo::Namespaces(namespaces) = &service.export_to else {
+            self.public.share(Order::of(service), service.clone());
+            return;
+        };
+        for namespace in namespaces {
+            let mut list = self.private.get(namespace).map(|list| (**list).clone()).unwrap_or_default();
+            list.share(Order::of(service), service.clone());
+            self.private.put(namespace.clone(), list);
+        }
+    }
+
+    fn hide(&mut self, service: &Service) {
+        let model::networking::ExportTo::Namespaces(namespaces) = &service.export_to else {
+            self.public.remove(&Order::of(service));
+            return;
+        };
+        for namespace in namespaces {
+            let mut list = self.private.get(namespace).map(|list| (**list).clone()).unwrap_or_default();
+            list.remove(&Order::of(service));
+            self.private.set(namespace.clone(), Some(list).filter(|list| !list.is_empty()));
+        }
+    }
+
+    fn contest(&mut self, host: &Host, before: &BTreeSet<Text>, after: &BTreeSet<Text>) {
+        for namespace in before.symmetric_difference(after) {
+            let mut hosts = self.contested.get(namespace).map(|hosts| (**hosts).clone()).unwrap_or_default();
+            if !hosts.remove(host) {
+                hosts.insert(host.clone());
+            }
+            self.contested.set(namespace.clone(), Some(hosts).filter(|hosts| !hosts.is_empty()));
+        }
+    }
+}
+
+/// The facts of mesh and settings that all services depend on.
+fn facts(config: &Config) -> impl PartialEq + '_ {
+    let (mesh, settings) = (&config.mesh, &config.settings);
+    let exports = (&mesh.default_service_export_to, mesh.service_entry_private);
+    (exports, &mesh.trust_domain, &settings.domain, settings.ip_autoallocate)
+}
+
+fn distribution<'a>(config: &'a Config, namespace: &Key) -> Option<&'a str> {
+    config.namespaces.get(namespace)?.meta.annotations.get(convert::DISTRIBUTION)
+}
+
+/// The old handle of an equal service, else a new one.
+fn kept(service: Service, old: &[Shared<Service>]) -> Shared<Service> {
+    let same = old.iter().find(|old| ***old == service).cloned();
+    same.unwrap_or_else(|| Shared::new(service))
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+fn link(service: &Shared<Service>) -> Option<Link> {
+    let target = service.external_name.clone()?;
+    Some(Link { target, namespace: service.namespace.clone() })
+}
+
+/// The namespaces of a host's services, if there are several.
+fn rivals(services: &[Shared<Service>]) -> BTreeSet<Text> {
+    let namespaces: BTreeSet<Text> = services.iter().map(|service| service.namespace.clone()).collect();
+    if namespaces.len() > 1 { namespaces } else { BTreeSet::new() }
+}
+
+/// The services of a host with the Kubernetes ones of several clusters made one.
+///
+/// The local cluster's supplies everything (else that of the first cluster by name); the others add
+/// their addresses and identities.
+fn joined(parts: &[Shared<Service>], old: &[Shared<Service>], local: &Text) -> Vec<Shared<Service>> {
+    let is_kube = |service: &&Shared<Service>| service.registry == Registry::Kubernetes;
+    let mut kube: Vec<_> = parts.iter().filter(is_kube).collect();
+    if kube.len() < 2 {
+        return parts.to_vec();
+    }
+    kube.sort_by_key(|service| (service.object.cluster != *local, &service.object.cluster));
+    let mut all = kube.into_iter();
+    let Some(first) = all.next() else { return parts.to_vec() };
+    let one = all.fold((**first).clone(), |one, other| join(one, other));
+    let mut services: Vec<_> = parts.iter().filter(|service| !is_kube(service)).cloned().collect();
+    services.push(kept(one, old));
+    services.sort_by_cached_key(|service| Order::of(service));
+    services
+}
+
+fn join(mut one: Service, other: &Service) -> Service {
+    for (cluster, addresses) in &other.cluster_vips {
+        one.cluster_vips.entry(cluster.clone()).or_insert_with(|| addresses.clone());
+    }
+    for account in &other.accounts {
+        if !one.accounts.contains(account) {
+            one.accounts.push(account.clone());
+        }
+    }
+    one
 }

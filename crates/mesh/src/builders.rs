@@ -1,0 +1,133 @@
+//! Objects for tests, with defaults: a case spells out only what it is about.
+
+use model::key::Meta;
+use model::networking::*;
+use model::service::TargetPort;
+use model::{Change, Created, Host, Key, Kind, Labels, Protocol, Resolution, Text, Value, kube};
+
+use crate::Config;
+
+/// The metadata of `namespace/name`, created at `age`.
+pub(crate) fn meta(kind: Kind, id: &str, age: i64) -> Meta {
+    let (namespace, name) = id.split_once('/').unwrap();
+    let key = Key { cluster: "Kubernetes".into(), kind, namespace: namespace.into(), name: name.into() };
+    Meta {
+        key,
+        created: Created(age),
+        labels: Labels::default(),
+        annotations: Labels::default(),
+        api_version: "v1".into(),
+    }
+}
+
+/// A Service with an address and these HTTP ports.
+pub(crate) fn service(id: &str, ports: &[u16]) -> kube::Service {
+    let port = |number: &u16| kube::Port {
+        name: format!("http-{number}").into(),
+        number: *number,
+        transport: "TCP".into(),
+        app_protocol: None,
+        target: TargetPort::Number(*number),
+        node_port: 0,
+    };
+    kube::Service {
+        meta: meta(Kind::Service, id, 0),
+        kind: kube::ServiceType::ClusterIp,
+        cluster_ips: vec!["10.0.0.1".into()],
+        ports: ports.iter().map(port).collect(),
+        selector: None,
+        external_name: None,
+        internal_local: false,
+        traffic_distribution: None,
+        publish_not_ready: false,
+        external_addresses: Vec::new(),
+    }
+}
+
+/// A Service that is another name of `target`.
+pub(crate) fn external_name(id: &str, target: &str) -> kube::Service {
+    kube::Service {
+        kind: kube::ServiceType::ExternalName,
+        external_name: Some(Host::new(target)),
+        cluster_ips: Vec::new(),
+        ..service(id, &[80])
+    }
+}
+
+/// A ServiceEntry for one host with these HTTP ports, resolved by name.
+pub(crate) fn entry(id: &str, host: &str, ports: &[u16]) -> ServiceEntry {
+    let port = |number: &u16| EntryPort {
+        name: format!("http-{number}").into(),
+        number: *number,
+        protocol: Protocol::Http,
+        target_port: 0,
+    };
+    ServiceEntry {
+        meta: meta(Kind::ServiceEntry, id, 0),
+        hosts: vec![Host::new(host)],
+        addresses: Vec::new(),
+        ports: ports.iter().map(port).collect(),
+        external: true,
+        resolution: Resolution::Dns,
+        endpoints: Vec::new(),
+        selector: None,
+        export_to: ExportTo::Unset,
+        subject_alt_names: Vec::new(),
+        status_addresses: Vec::new(),
+    }
+}
+
+/// Exactly these namespaces.
+pub(crate) fn only(namespaces: &[&str]) -> ExportTo {
+    ExportTo::Namespaces(namespaces.iter().map(|name| Text::from(*name)).collect())
+}
+
+/// A value of some kind as a change.
+pub(crate) trait IntoValue {
+    fn key(&self) -> Key;
+    fn value(self) -> Value;
+}
+
+macro_rules! into_value {
+    ($($kind:ty => $variant:ident),* $(,)?) => {$(
+        impl IntoValue for $kind {
+            fn key(&self) -> Key {
+                self.meta.key.clone()
+            }
+            fn value(self) -> Value {
+                Value::$variant(self)
+            }
+        }
+    )*};
+}
+
+into_value!(
+    kube::Service => Service,
+    kube::Namespace => Namespace,
+    ServiceEntry => ServiceEntry,
+    Sidecar => Sidecar,
+    VirtualService => VirtualService,
+    DestinationRule => DestinationRule,
+);
+
+/// Config to which objects are added.
+pub(crate) trait With: Sized {
+    fn with(self, object: impl IntoValue) -> Self;
+    fn without(self, key: &Key) -> Self;
+}
+
+impl With for Config {
+    fn with(mut self, object: impl IntoValue) -> Self {
+        self.apply(change(object.key(), Some(object.value())));
+        self
+    }
+
+    fn without(mut self, key: &Key) -> Self {
+        self.apply(change(key.clone(), None));
+        self
+    }
+}
+
+fn change(key: Key, value: Option<Value>) -> Change {
+    Change { key, value, origin: std::sync::Arc::default(), problems: Vec::new() }
+}
