@@ -14,4 +14,4 @@ pub mod type_url;
 
 pub use any::Any;
 pub use generated::*;
-pub use resource::{Body, Name, Needs, Part, Resource, Version};
+pub use resource::{Body, Name, Needs, NoVersion, Part, Resource, Version};

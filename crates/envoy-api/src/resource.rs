@@ -1,6 +1,7 @@
 //! A resource: a name, a version, bytes, and the names that must be known before it.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -24,6 +25,20 @@ impl fmt::Display for Version {
         f.write_str(&URL_SAFE_NO_PAD.encode(self.0.to_be_bytes()))
     }
 }
+
+impl FromStr for Version {
+    type Err = NoVersion;
+
+    /// The version that is written this way; another server's versions are an error.
+    fn from_str(text: &str) -> Result<Self, NoVersion> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NoVersion)?;
+        Ok(Self(u64::from_be_bytes(bytes.try_into().map_err(|_| NoVersion)?)))
+    }
+}
+
+/// A text that is not a version of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoVersion;
 
 impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -225,6 +240,8 @@ mod tests {
         let two = Resource::from_parts("a".into(), [Part::new(Bytes::from_static(b"y"))], Needs::default());
         assert_eq!(one.version.to_string().len(), 11);
         assert_ne!(one, two);
+        assert_eq!(one.version.to_string().parse(), Ok(one.version));
+        assert_eq!("2026-11-24T08:00:00Z/1".parse::<Version>(), Err(NoVersion));
         assert_eq!(one.body.to_bytes().as_ref(), b"x");
     }
 

@@ -12,3 +12,17 @@ pub const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfigur
 pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 /// `envoy.config.core.v3.TypedExtensionConfig`, by name.
 pub const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+/// `istio.workload.Address`, wildcard or by name.
+pub const ADDRESS: &str = "type.googleapis.com/istio.workload.Address";
+/// `istio.workload.Workload`, wildcard or by name.
+pub const WORKLOAD: &str = "type.googleapis.com/istio.workload.Workload";
+/// `istio.security.Authorization`, wildcard.
+pub const AUTHORIZATION: &str = "type.googleapis.com/istio.security.Authorization";
+/// `istio.networking.nds.v1.NameTable`, wildcard, one resource without a name.
+pub const NAME_TABLE: &str = "type.googleapis.com/istio.networking.nds.v1.NameTable";
+/// `istio.mesh.v1alpha1.ProxyConfig`, wildcard, one resource.
+pub const PROXY_CONFIG: &str = "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig";
+/// `istio.v1.HealthInformation`, sent by clients and never answered.
+pub const HEALTH: &str = "type.googleapis.com/istio.v1.HealthInformation";
+/// The types that answer with debug pages begin like this.
+pub const DEBUG: &str = "istio.io/debug";

@@ -4,8 +4,23 @@
 //! knows a resource as name, version, bytes and the names that it needs first; it neither makes resources nor
 //! reads them, and it never looks at a credential.
 
+mod held;
+mod interest;
+mod names;
+mod order;
+mod request;
+mod segments;
+mod session;
 mod set;
+mod subscription;
 mod view;
+mod warming;
 
+pub use interest::{Interest, WILDCARD, Wish};
+pub use names::Names;
+pub use request::{Asks, Request};
+pub use segments::{Segments, encode_delta, encode_list};
+pub use session::{Excess, Limits, Response, Session};
 pub use set::{Change, Changes, Set};
+pub use subscription::{Decision, Difference, Subscription, Waits};
 pub use view::{Kind, Missing, TypeView, View};

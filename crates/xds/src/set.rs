@@ -1,7 +1,7 @@
 //! A set: the resources of one family for one scope and profile, shared by every stream that is served from it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
@@ -58,6 +58,12 @@ impl Change {
 }
 
 impl Set {
+    /// The set without resources; always the same one.
+    pub fn empty() -> &'static Self {
+        static EMPTY: LazyLock<Set> = LazyLock::new(Set::default);
+        &EMPTY
+    }
+
     /// The resource of this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Resource>> {
         self.0.resources.get(name)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
+use xxhash_rust::xxh3::Xxh3;
 
 use envoy_api::{Name, Resource, Version};
 
@@ -82,7 +83,22 @@ impl TypeView {
 
     /// A hash of all that this type is served from; equal content gives an equal version everywhere.
     pub fn version(&self) -> Version {
-        Version(self.layers.iter().fold(0, |all, layer| all.wrapping_mul(31).wrapping_add(layer.version().0)))
+        let mut hasher = Xxh3::new();
+        self.layers.iter().for_each(|layer| hasher.update(&layer.version().0.to_le_bytes()));
+        self.hidden.iter().for_each(|name| hasher.update(name.as_bytes()));
+        Version(hasher.digest())
+    }
+
+    /// Tells `take` the names whose resource may be another one than in `before`, in no order, some perhaps twice.
+    pub(crate) fn changed_names(&self, before: &Self, take: &mut dyn FnMut(&Name)) {
+        let empty = Set::empty();
+        for at in 0..self.layers.len().max(before.layers.len()) {
+            let [old, new] = [before, self].map(|view| view.layers.get(at).unwrap_or(empty));
+            new.changes_since(old).iter().for_each(|change| take(change.name()));
+        }
+        if self.hidden != before.hidden {
+            self.hidden.iter().chain(&*before.hidden).for_each(take);
+        }
     }
 
     /// Whether both are served the same, judged by identity.
