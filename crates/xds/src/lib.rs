@@ -5,6 +5,7 @@
 //! reads them, and it never looks at a credential.
 
 mod held;
+mod hooks;
 mod interest;
 mod names;
 mod order;
@@ -16,9 +17,10 @@ mod subscription;
 mod view;
 mod warming;
 
+pub use hooks::{Answer, Connection, Hello, Hooks, Link, Question};
 pub use interest::{Interest, WILDCARD, Wish};
 pub use names::Names;
-pub use request::{Asks, Request};
+pub use request::{Asks, Request, decode_delta, decode_list};
 pub use segments::{Segments, encode_delta, encode_list};
 pub use session::{Excess, Limits, Response, Session};
 pub use set::{Change, Changes, Set};

@@ -2,6 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use prost::{DecodeError, Message};
+
+use envoy_api::envoy::config::core::v3::Node;
+use envoy_api::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
+use envoy_api::google::rpc::Status;
+
 /// A request of one type, without the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
@@ -40,6 +46,30 @@ impl Default for Asks {
     fn default() -> Self {
         Self::StateOfTheWorld { names: Vec::new(), version: String::new() }
     }
+}
+
+/// Reads a `DeltaDiscoveryRequest`, and the node if it has one.
+pub fn decode_delta(bytes: impl bytes::Buf) -> Result<(Request, Option<Node>), DecodeError> {
+    let message = DeltaDiscoveryRequest::decode(bytes)?;
+    let asks = Asks::Delta {
+        subscribe: message.resource_names_subscribe,
+        unsubscribe: message.resource_names_unsubscribe,
+        initial: message.initial_resource_versions,
+    };
+    let error = message.error_detail.map(text);
+    Ok((Request { type_url: message.type_url, nonce: message.response_nonce, error, asks }, message.node))
+}
+
+/// Reads a `DiscoveryRequest`, and the node if it has one.
+pub fn decode_list(bytes: impl bytes::Buf) -> Result<(Request, Option<Node>), DecodeError> {
+    let message = DiscoveryRequest::decode(bytes)?;
+    let asks = Asks::StateOfTheWorld { names: message.resource_names, version: message.version_info };
+    let error = message.error_detail.map(text);
+    Ok((Request { type_url: message.type_url, nonce: message.response_nonce, error, asks }, message.node))
+}
+
+fn text(status: Status) -> String {
+    if status.message.is_empty() { format!("code {}", status.code) } else { status.message }
 }
 
 impl Request {
