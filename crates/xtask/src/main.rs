@@ -3,6 +3,8 @@
 //! Nothing here is part of the product. Whatever a test needs as well stands in `testkit`.
 #![allow(clippy::print_stdout, reason = "chores speak on standard output")]
 
+mod app;
+mod demo;
 mod repo;
 mod suites;
 mod tidy;
@@ -24,6 +26,10 @@ struct Arguments {
 /// One chore.
 #[derive(Subcommand)]
 enum Chore {
+    /// Bookinfo behind real Envoys and a story told with it; needs no cluster and no root.
+    Demo(demo::DemoArguments),
+    /// One service of the demo's application.
+    App(app::AppArguments),
     /// Installs what the demo and the tests need into `.tools/`.
     Tools,
     /// Checks the rules of docs/architecture.md that no compiler checks.
@@ -54,6 +60,8 @@ fn main() -> ExitCode {
 
 fn run(chore: &Chore) -> Result<()> {
     match chore {
+        Chore::Demo(arguments) => demo::run(arguments),
+        Chore::App(arguments) => app::run(arguments),
         Chore::Tools => tools::install().map(|_| ()),
         Chore::Tidy => tidy::run(),
         Chore::Lint => suites::lint(),

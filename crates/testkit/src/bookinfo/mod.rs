@@ -11,6 +11,7 @@
 //! of Istio's sample of the same name, so that its configuration applies; the program is our own.
 
 mod page;
+pub mod pods;
 mod reviews;
 
 use std::io;
