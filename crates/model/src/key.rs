@@ -8,6 +8,8 @@ use crate::Text;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each variant is the API's own name of the kind")]
 pub enum Kind {
+    /// No object: a file (or a document in it) that could not be read; the name is its path.
+    File,
     MeshConfig,
     MeshNetworks,
     Namespace,
@@ -29,6 +31,7 @@ impl Kind {
     /// The API's name of the kind.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::File => "file",
             Self::MeshConfig => "MeshConfig",
             Self::MeshNetworks => "MeshNetworks",
             Self::Namespace => "Namespace",

@@ -26,12 +26,14 @@ pub struct Problem {
     pub field: Text,
     /// The cause, in words for the person who has only the log.
     pub detail: Text,
+    /// The line in the object's file where the field stands, from 1; 0 if it is not known.
+    pub line: u32,
 }
 
 impl Problem {
     /// An error.
     pub fn error(key: &Key, code: &'static str, field: impl Into<Text>, detail: impl Into<Text>) -> Self {
-        Self { key: key.clone(), severity: Severity::Error, code, field: field.into(), detail: detail.into() }
+        Self { key: key.clone(), severity: Severity::Error, code, field: field.into(), detail: detail.into(), line: 0 }
     }
 
     /// A warning.
