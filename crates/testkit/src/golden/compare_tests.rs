@@ -1,3 +1,5 @@
+//! What the comparison calls a difference.
+
 use serde_json::{Value, json};
 
 use super::*;
