@@ -1,1 +1,0 @@
-//! TLS contexts and where their secrets come from; used by clusters and by listeners.
