@@ -131,3 +131,59 @@ impl With for Config {
 fn change(key: Key, value: Option<Value>) -> Change {
     Change { key, value, origin: std::sync::Arc::default(), problems: Vec::new() }
 }
+
+/// A Sidecar for a whole namespace with one egress listener without a port.
+pub(crate) fn sidecar(id: &str, hosts: &[&str]) -> Sidecar {
+    Sidecar {
+        meta: meta(Kind::Sidecar, id, 0),
+        selector: None,
+        ingress: Vec::new(),
+        egress: vec![egress(0, hosts)],
+        outbound_traffic_policy: None,
+        inbound_connection_pool: None,
+    }
+}
+
+/// An egress listener on a port (0 for none) for hosts in the API's form.
+pub(crate) fn egress(port: u16, hosts: &[&str]) -> EgressListener {
+    let port = ListenerPort { number: port, protocol: Protocol::Http, name: "http".into() };
+    EgressListener {
+        port: (port.number != 0).then_some(port),
+        bind: "".into(),
+        capture_mode: CaptureMode::Default,
+        hosts: hosts.iter().map(|host| egress_host(host)).collect(),
+    }
+}
+
+fn egress_host(text: &str) -> EgressHost {
+    let (namespace, host) = text.split_once('/').unwrap();
+    let included = namespace.trim_start_matches('~');
+    let exclude = included != namespace;
+    let namespace = if included.is_empty() { "*" } else { included };
+    EgressHost { namespace: namespace.into(), host: Host::new(host), exclude }
+}
+
+/// A VirtualService for a host, bound to `mesh`, with one route to each destination (`host` or
+/// `host:port`).
+pub(crate) fn virtual_service(id: &str, host: &str, destinations: &[&str]) -> VirtualService {
+    VirtualService {
+        meta: meta(Kind::VirtualService, id, 0),
+        hosts: vec![Host::new(host)],
+        gateways: vec!["mesh".into()],
+        http: destinations.iter().map(|one| route(one).into()).collect(),
+        tls: Vec::new(),
+        tcp: Vec::new(),
+        export_to: ExportTo::Unset,
+    }
+}
+
+/// A route to `host` or `host:port`.
+pub(crate) fn route(destination: &str) -> HttpRoute {
+    let (host, port) = match destination.split_once(':') {
+        Some((host, port)) => (host, port.parse().ok()),
+        None => (destination, None),
+    };
+    let destination = Destination { host: Host::new(host), subset: "".into(), port };
+    let routes = vec![HttpDestination { destination, weight: 0, headers: HeaderChanges::default() }];
+    HttpRoute { routes, ..HttpRoute::default() }
+}
