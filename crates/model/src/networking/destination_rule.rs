@@ -289,6 +289,8 @@ pub struct OutlierDetection {
     pub max_ejection_percent: u32,
     /// Fewest healthy, in percent, for balancing to care.
     pub min_health_percent: u32,
+    /// Statuses that count as errors; empty for the proxy's own choice.
+    pub http_error_codes: Vec<u32>,
 }
 
 /// TLS towards endpoints.

@@ -77,7 +77,7 @@ pub struct ServerTls {
 }
 
 /// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the protocol's own version names")]
 pub enum TlsVersion {
     V1_0,

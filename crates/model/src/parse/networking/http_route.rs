@@ -1,0 +1,251 @@
+//! HTTP rules: where requests go and what is done to them.
+
+use std::collections::BTreeMap;
+
+use istio_api::networking as api;
+
+use super::http_match::{http_match, string_match};
+use super::reader::{Reader, pairs, text, texts};
+use super::virtual_service::{destination, required_destination};
+use crate::networking::{
+    Cors, DirectResponse, Fault, FaultAbort, FaultDelay, FaultError, HeaderChanges, HeaderOperations,
+    HttpDestination, HttpRoute, Mirror, Redirect, RedirectPort, ResponseBody, Retry, Rewrite, Share,
+    StringMatch,
+};
+use crate::{Millionths, Text};
+
+/// What a redirect's path begins with if it replaces only the prefix that matched.
+const PREFIX: &str = "%PREFIX()%";
+
+/// One HTTP rule.
+pub(super) fn http_route(reader: &mut Reader<'_>, spec: &api::HttpRoute) -> HttpRoute {
+    one_action(reader, spec);
+    let delegate = spec.delegate.as_ref().map(|delegate| {
+        let own = reader.namespace().clone();
+        (text(&delegate.name), if delegate.namespace.is_empty() { own } else { text(&delegate.namespace) })
+    });
+    HttpRoute {
+        name: text(&spec.name),
+        matches: reader.each("match", &spec.r#match, http_match),
+        routes: destinations(reader, &spec.route),
+        redirect: reader.optional("redirect", spec.redirect.as_ref(), redirect),
+        direct_response: reader.optional("directResponse", spec.direct_response.as_ref(), direct_response),
+        delegate,
+        rewrite: reader.optional("rewrite", spec.rewrite.as_ref(), rewrite),
+        timeout: reader.duration("timeout", spec.timeout),
+        retries: reader.optional("retries", spec.retries.as_ref(), retry),
+        fault: reader.optional("fault", spec.fault.as_ref(), fault),
+        mirrors: mirrors(reader, spec),
+        cors: reader.optional("corsPolicy", spec.cors_policy.as_ref(), cors),
+        headers: header_changes(spec.headers.as_ref()),
+    }
+}
+
+/// A rule routes, redirects, answers or delegates, and does one of these only.
+fn one_action(reader: &mut Reader<'_>, spec: &api::HttpRoute) {
+    let routes = !spec.route.is_empty();
+    let actions = [routes, spec.redirect.is_some(), spec.direct_response.is_some(), spec.delegate.is_some()];
+    match actions.iter().filter(|action| **action).count() {
+        0 => reader.refuse("", "action-missing", "a rule needs route, redirect, directResponse or delegate"),
+        1 => {}
+        _ => reader.refuse(
+            "",
+            "actions-exclude",
+            "route, redirect, directResponse and delegate exclude each other",
+        ),
+    }
+}
+
+fn destinations(reader: &mut Reader<'_>, spec: &[api::HttpRouteDestination]) -> Vec<HttpDestination> {
+    let routes = reader.each("route", spec, |reader, one| HttpDestination {
+        destination: required_destination(reader, one.destination.as_ref()),
+        weight: reader.weight(one.weight),
+        headers: header_changes(one.headers.as_ref()),
+    });
+    reader.weights("route", routes.iter().map(|one| one.weight));
+    routes
+}
+
+fn redirect(reader: &mut Reader<'_>, spec: &api::HttpRedirect) -> Redirect {
+    let (uri, uri_is_prefix) = match (spec.prefix_rewrite.as_str(), spec.uri.strip_prefix(PREFIX)) {
+        ("", Some(prefix)) => (prefix, true),
+        ("", None) => (spec.uri.as_str(), false),
+        (prefix, _) => (prefix, true),
+    };
+    if !matches!(spec.redirect_code, 0 | 301 | 302 | 303 | 307 | 308) {
+        let detail = format!("{} is none of 301, 302, 303, 307 and 308", spec.redirect_code);
+        reader.refuse("redirectCode", "redirect-code-invalid", detail);
+    }
+    let port = match (spec.derive_port, spec.port) {
+        (Some(api::RedirectPortSelection::FromProtocolDefault), _) => RedirectPort::ProtocolDefault,
+        (Some(api::RedirectPortSelection::FromRequestPort), _) => RedirectPort::RequestPort,
+        (None, Some(port)) => RedirectPort::Port(reader.port("port", port)),
+        (None, None) => RedirectPort::Unset,
+    };
+    Redirect {
+        uri: text(uri),
+        uri_is_prefix,
+        authority: text(&spec.authority),
+        scheme: text(&spec.scheme),
+        port,
+        code: spec.redirect_code,
+    }
+}
+
+fn direct_response(reader: &mut Reader<'_>, spec: &api::HttpDirectResponse) -> DirectResponse {
+    // The range that proxies accept.
+    if !(200..600).contains(&spec.status) {
+        let detail = format!("{} is not in the range 200 to 599", spec.status);
+        reader.refuse("status", "status-out-of-range", detail);
+    }
+    let body = spec.body.as_ref().and_then(|body| match (&body.string, &body.bytes) {
+        (_, Some(bytes)) => Some(ResponseBody::Bytes(bytes.0.clone())),
+        (Some(string), None) => Some(ResponseBody::Text(text(string))),
+        (None, None) => None,
+    });
+    DirectResponse { status: spec.status, body }
+}
+
+fn rewrite(reader: &mut Reader<'_>, spec: &api::HttpRewrite) -> Rewrite {
+    let uri_regex = reader.optional("uriRegexRewrite", spec.uri_regex_rewrite.as_ref(), |reader, regex| {
+        (reader.regex("match", &regex.r#match), text(&regex.rewrite))
+    });
+    if uri_regex.is_some() && !spec.uri.is_empty() {
+        reader.refuse("uriRegexRewrite", "rewrites-exclude", "uri and uriRegexRewrite exclude each other");
+    }
+    Rewrite { uri: text(&spec.uri), authority: text(&spec.authority), uri_regex }
+}
+
+/// Retries of a rule or of the mesh.
+pub(super) fn retry(reader: &mut Reader<'_>, spec: &api::HttpRetry) -> Retry {
+    if spec.attempts < 0 {
+        reader.refuse("attempts", "number-negative", format!("{} is negative", spec.attempts));
+    }
+    Retry {
+        attempts: spec.attempts,
+        per_try_timeout: reader.duration("perTryTimeout", spec.per_try_timeout),
+        retry_on: text(&spec.retry_on),
+        remote_localities: spec.retry_remote_localities,
+        ignore_previous_hosts: spec.retry_ignore_previous_hosts,
+        backoff: reader.positive_duration("backoff", spec.backoff),
+    }
+}
+
+fn fault(reader: &mut Reader<'_>, spec: &api::HttpFaultInjection) -> Fault {
+    Fault {
+        delay: reader.optional("delay", spec.delay.as_ref(), fault_delay),
+        abort: reader.optional("abort", spec.abort.as_ref(), fault_abort),
+    }
+}
+
+fn fault_delay(reader: &mut Reader<'_>, spec: &api::FaultDelay) -> FaultDelay {
+    let share = match (&spec.percentage, reader.limit("percent", spec.percent)) {
+        (Some(percentage), _) => fraction(reader, percentage),
+        (None, Some(percent)) => Share::Percent(percent),
+        (None, None) => Share::Unset,
+    };
+    if spec.exponential_delay.is_some() {
+        reader.leave_out("exponentialDelay", "delay-unknown", "proxies know only fixed delays");
+    }
+    FaultDelay { fixed: reader.positive_duration("fixedDelay", spec.fixed_delay), share }
+}
+
+fn fault_abort(reader: &mut Reader<'_>, spec: &api::FaultAbort) -> FaultAbort {
+    let share = spec.percentage.as_ref().map_or(Share::Unset, |percentage| fraction(reader, percentage));
+    let error = match (&spec.http2_error, &spec.grpc_status, spec.http_status) {
+        (Some(_), _, _) => {
+            reader.leave_out("http2Error", "abort-unknown", "proxies know only httpStatus and grpcStatus");
+            FaultError::Unset
+        }
+        (None, Some(status), _) => FaultError::Grpc(text(status)),
+        (None, None, Some(status)) => FaultError::Http(abort_status(reader, status)),
+        (None, None, None) => FaultError::Unset,
+    };
+    FaultAbort { error, share }
+}
+
+/// The status of an abort, in the range that proxies accept.
+fn abort_status(reader: &mut Reader<'_>, status: i32) -> u32 {
+    match u32::try_from(status) {
+        Ok(status) if (200..600).contains(&status) => status,
+        _ => {
+            let detail = format!("{status} is not in the range 200 to 599");
+            reader.refuse("httpStatus", "status-out-of-range", detail);
+            0
+        }
+    }
+}
+
+/// A share as a fraction; what is not between 0 and 100 percent is refused.
+fn fraction(reader: &mut Reader<'_>, spec: &api::Percent) -> Share {
+    if !(0.0..=100.0).contains(&spec.value) {
+        let detail = format!("{} is not in the range 0 to 100", spec.value);
+        reader.refuse("percentage.value", "percentage-out-of-range", detail);
+    }
+    Share::Fraction(Millionths::from_percent(spec.value))
+}
+
+fn mirrors(reader: &mut Reader<'_>, spec: &api::HttpRoute) -> Vec<Mirror> {
+    let single = spec.mirror.as_ref().map(|mirror| {
+        let share = match (&spec.mirror_percentage, spec.mirror_percent) {
+            (Some(percentage), _) => reader.inside("mirrorPercentage", |reader| fraction(reader, percentage)),
+            (None, Some(percent)) => mirror_percent(reader, percent),
+            (None, None) => Share::Unset,
+        };
+        Mirror { destination: reader.inside("mirror", |reader| destination(reader, mirror)), share }
+    });
+    let several = reader.each("mirrors", &spec.mirrors, |reader, mirror| Mirror {
+        destination: required_destination(reader, mirror.destination.as_ref()),
+        share: mirror.percentage.as_ref().map_or(Share::Unset, |percentage| fraction(reader, percentage)),
+    });
+    single.into_iter().chain(several).collect()
+}
+
+fn mirror_percent(reader: &mut Reader<'_>, percent: u32) -> Share {
+    if percent > 100 {
+        reader.refuse("mirrorPercent", "percentage-out-of-range", format!("{percent} is above 100"));
+    }
+    Share::Percent(percent)
+}
+
+fn cors(reader: &mut Reader<'_>, spec: &api::CorsPolicy) -> Cors {
+    let mut origins = reader.each("allowOrigins", &spec.allow_origins, string_match);
+    if origins.is_empty() {
+        origins = spec.allow_origin.iter().map(|origin| StringMatch::Exact(text(origin))).collect();
+    }
+    Cors {
+        origins,
+        methods: texts(&spec.allow_methods),
+        headers: texts(&spec.allow_headers),
+        expose_headers: texts(&spec.expose_headers),
+        max_age: reader.duration("maxAge", spec.max_age),
+        credentials: spec.allow_credentials,
+        forward_unmatched: match spec.unmatched_preflights {
+            api::UnmatchedPreflights::Unspecified => None,
+            api::UnmatchedPreflights::Forward => Some(true),
+            api::UnmatchedPreflights::Ignore => Some(false),
+        },
+    }
+}
+
+fn header_changes(spec: Option<&api::Headers>) -> HeaderChanges {
+    let Some(spec) = spec else { return HeaderChanges::default() };
+    HeaderChanges {
+        request: header_operations(spec.request.as_ref()),
+        response: header_operations(spec.response.as_ref()),
+    }
+}
+
+fn header_operations(spec: Option<&api::HeaderOperations>) -> HeaderOperations {
+    let Some(spec) = spec else { return HeaderOperations::default() };
+    HeaderOperations { set: named(&spec.set), add: named(&spec.add), remove: texts(&spec.remove) }
+}
+
+/// Headers by name; one without a name does not exist.
+fn named(written: &BTreeMap<String, String>) -> Vec<(Text, Text)> {
+    pairs(written).into_iter().filter(|(name, _)| !name.is_empty()).collect()
+}
+
+#[cfg(test)]
+#[path = "http_route_tests.rs"]
+mod tests;
