@@ -1,12 +1,13 @@
 //! The suites behind the Makefile's words: which cargo runs they are, in which order, and how long each took.
 
 use std::env;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
-use cargo_metadata::{MetadataCommand, TargetKind};
+use anyhow::{Context as _, Result, ensure};
+use cargo_metadata::{MetadataCommand, Target, TargetKind};
 use clap::Args;
 
 use crate::{repo, tidy, tools};
@@ -22,115 +23,145 @@ pub(crate) struct CorpusArguments {
     report: Option<PathBuf>,
 }
 
-/// Formatting, clippy, documentation, tidy: warnings are failures.
+/// Formatting, clippy, documentation, tidy: warnings are failures. All are run, whatever the first says.
 pub(crate) fn lint() -> Result<()> {
-    stage("format", || repo::run(repo::cargo().args(["fmt", "--all", "--check"])))?;
-    stage("clippy", || {
-        let mut clippy = repo::cargo();
-        clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
-        repo::run(&mut clippy)
-    })?;
-    stage("documentation", || {
-        let mut doc = repo::cargo();
-        doc.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
-        repo::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
-    })?;
-    stage("tidy", tidy::run)
+    all(vec![
+        stage("format", || repo::run(repo::cargo().args(["fmt", "--all", "--check"]))),
+        stage("clippy", || {
+            let mut clippy = repo::cargo();
+            clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+            repo::run(&mut clippy)
+        }),
+        stage("documentation", || {
+            let mut doc = repo::cargo();
+            doc.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"]);
+            repo::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+        }),
+        stage("tidy", tidy::run),
+    ])
 }
 
-/// The whole suite; parts whose means are missing are skipped with a line, or fail in a pipeline.
+/// The whole suite; a part whose means are missing is skipped with a line, or fails in a pipeline.
 pub(crate) fn test() -> Result<()> {
     stage("tools", || tools::install().map(|_| ()))?;
-    stage("tests", || {
-        let mut tests = repo::cargo();
-        repo::run(tests.args(["test", "--workspace", "--locked"]))
-    })?;
-    stage("tidy", tidy::run)?;
-    stage("corpus", || corpus(&CorpusArguments::default()))?;
-    stage("end to end", end_to_end)
+    all(vec![
+        stage("tests", || {
+            let mut tests = repo::cargo();
+            tests.env("PILOTHOUSE_ENVOY", tools::install()?.envoy);
+            tests.envs(corpus_folder()?.map(|folder| ("PILOTHOUSE_CORPUS", folder)));
+            repo::run(tests.args(["test", "--workspace", "--no-fail-fast", "--locked"]))
+        }),
+        stage("tidy", tidy::run),
+        stage("corpus", || corpus(&CorpusArguments::default())),
+        stage("end to end", end_to_end),
+    ])
 }
 
-/// The recorded corpora, if their folder is known.
+/// One error out of those of several stages.
+fn all(stages: Vec<Result<()>>) -> Result<()> {
+    let errors: Vec<String> =
+        stages.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    ensure!(errors.is_empty(), "{}", errors.join("\n"));
+    Ok(())
+}
+
+/// The recorded corpora, if their folder is there. The target is a program of its own (`harness = false`) and
+/// takes our arguments.
 pub(crate) fn corpus(arguments: &CorpusArguments) -> Result<()> {
-    let Some(folder) = env::var_os("PILOTHOUSE_CORPUS").map(PathBuf::from) else {
-        return skip("corpus", "PILOTHOUSE_CORPUS names no folder");
+    let Some(folder) = corpus_folder()? else {
+        println!("  SKIPPED corpus: no corpora beside the repository, and PILOTHOUSE_CORPUS names none");
+        return Ok(());
     };
-    let folder = folder.canonicalize().with_context(|| format!("finding {}", folder.display()))?;
-    let mut variables = vec![("PILOTHOUSE_CORPUS", folder)];
+    let mut words = Vec::new();
     if let Some(family) = &arguments.family {
-        variables.push(("PILOTHOUSE_CORPUS_FAMILY", PathBuf::from(family)));
+        words.extend(["--family".into(), family.into()]);
     }
     if let Some(report) = &arguments.report {
         let report = env::current_dir().context("finding the current folder")?.join(report);
-        variables.push(("PILOTHOUSE_CORPUS_REPORT", report));
+        words.extend(["--report".into(), report.into_os_string()]);
     }
-    targets("corpus", &TargetKind::Test, &variables)
+    let envoy = tools::install()?.envoy;
+    let variables = [("PILOTHOUSE_CORPUS", folder), ("PILOTHOUSE_ENVOY", envoy)];
+    Suite { name: "corpus", kind: TargetKind::Test, words }.run(&variables)
+}
+
+/// The folder of the corpora, absolute; in a pipeline it must be there.
+fn corpus_folder() -> Result<Option<PathBuf>> {
+    let configured = env::var_os("PILOTHOUSE_CORPUS").map(PathBuf::from);
+    let folder =
+        testkit::corpus::find(configured, repo::root(), repo::in_ci()).context("finding the corpora")?;
+    let absolute = |folder: PathBuf| folder.canonicalize().with_context(|| format!("{}", folder.display()));
+    folder.map(absolute).transpose()
 }
 
 /// Real Envoys; the tests find theirs in `PILOTHOUSE_ENVOY`.
 pub(crate) fn end_to_end() -> Result<()> {
     let envoy = tools::install()?.envoy;
-    targets("e2e", &TargetKind::Test, &[("PILOTHOUSE_ENVOY", envoy)])
+    let suite = Suite { name: "e2e", kind: TargetKind::Test, words: Vec::new() };
+    suite.run(&[("PILOTHOUSE_ENVOY", envoy)])
 }
 
 /// The table of speeds and sizes.
 pub(crate) fn bench() -> Result<()> {
     let envoy = tools::install()?.envoy;
-    targets("bench", &TargetKind::Bench, &[("PILOTHOUSE_ENVOY", envoy)])
+    let suite = Suite { name: "bench", kind: TargetKind::Bench, words: Vec::new() };
+    suite.run(&[("PILOTHOUSE_ENVOY", envoy)])
 }
 
 /// Every fuzz target for a minute, on the pinned toolchain.
 pub(crate) fn fuzz() -> Result<()> {
-    let folder = repo::root().join("fuzz");
-    let list = cargo_fuzz().args(["fuzz", "list"]).output().context("starting cargo fuzz")?;
-    if !list.status.success() {
-        bail!("`cargo fuzz list` failed in {}: is cargo-fuzz installed?", folder.display());
+    if !repo::root().join("fuzz").is_dir() {
+        println!("  there is no fuzz target yet");
+        return Ok(());
     }
+    let program = tools::cargo_fuzz()?;
+    let list = cargo_fuzz(&program).arg("list").output().context("listing the fuzz targets")?;
+    ensure!(list.status.success(), "`cargo fuzz list`: {}", String::from_utf8_lossy(&list.stderr).trim());
     for name in String::from_utf8_lossy(&list.stdout).split_whitespace() {
-        stage(name, || repo::run(cargo_fuzz().args(["fuzz", "run", name, "--", "-max_total_time=60"])))?;
+        stage(name, || repo::run(cargo_fuzz(&program).args(["run", name, "--", "-max_total_time=60"])))?;
     }
     Ok(())
 }
 
 /// `cargo fuzz` wants nightly features, which the stable compiler grants under this variable.
-fn cargo_fuzz() -> Command {
-    let mut command = repo::cargo();
-    command.env("RUSTC_BOOTSTRAP", "1");
+fn cargo_fuzz(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("fuzz").current_dir(repo::root()).env("RUSTC_BOOTSTRAP", "1");
     command
 }
 
-/// Runs every target of a kind that has the name; such targets say `test = false`, so plain `cargo test` leaves them.
-fn targets(name: &str, kind: &TargetKind, variables: &[(&str, PathBuf)]) -> Result<()> {
-    let packages = packages_with(name, kind)?;
-    if packages.is_empty() {
-        println!("  no crate has a target named {name} yet");
-        return Ok(());
-    }
-    for package in packages {
-        let is_bench = *kind == TargetKind::Bench;
-        let words = if is_bench { ["bench", "--bench"] } else { ["test", "--test"] };
-        let mut command = repo::cargo();
-        command.args([words[0], "--locked", "--package", &package, words[1], name]);
-        repo::run(command.envs(variables.iter().map(|(key, value)| (key, value))))?;
-    }
-    Ok(())
+/// Targets of one name in whatever crates have them. They say `test = false`, so that plain `cargo test` leaves them.
+struct Suite {
+    name: &'static str,
+    kind: TargetKind,
+    /// Handed to the target's program.
+    words: Vec<OsString>,
 }
 
-fn packages_with(name: &str, kind: &TargetKind) -> Result<Vec<String>> {
-    let metadata = MetadataCommand::new().current_dir(repo::root()).no_deps().exec();
-    let packages = metadata.context("reading cargo metadata")?.packages;
-    let has_it = |package: &&cargo_metadata::Package| {
-        package.targets.iter().any(|target| target.name == name && target.kind.contains(kind))
-    };
-    Ok(packages.iter().filter(has_it).map(|package| package.name.to_string()).collect())
-}
-
-fn skip(part: &str, because: &str) -> Result<()> {
-    if repo::in_ci() {
-        bail!("{part} was skipped: {because}; in a pipeline that is a failure");
+impl Suite {
+    fn run(&self, variables: &[(&str, PathBuf)]) -> Result<()> {
+        let packages = self.packages()?;
+        if packages.is_empty() {
+            println!("  no crate has a target named {} yet", self.name);
+        }
+        let (verb, flag) =
+            if self.kind == TargetKind::Bench { ("bench", "--bench") } else { ("test", "--test") };
+        for package in packages {
+            let mut command = repo::cargo();
+            command.args([verb, "--locked", "--package", &package, flag, self.name, "--"]).args(&self.words);
+            repo::run(command.envs(variables.iter().map(|(key, value)| (key, value))))?;
+        }
+        Ok(())
     }
-    println!("  SKIPPED {part}: {because}");
-    Ok(())
+
+    fn packages(&self) -> Result<Vec<String>> {
+        let metadata = MetadataCommand::new().current_dir(repo::root()).no_deps().exec();
+        let packages = metadata.context("reading cargo metadata")?.packages;
+        let is_it =
+            |target: &Target| target.name == self.name && target.kind.contains(&self.kind) && !target.test;
+        let having = packages.iter().filter(|package| package.targets.iter().any(is_it));
+        Ok(having.map(|package| package.name.to_string()).collect())
+    }
 }
 
 /// Announces a stage, runs it and says how long it took.

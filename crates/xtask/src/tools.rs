@@ -44,6 +44,22 @@ pub(crate) fn install() -> Result<Tools> {
     Ok(Tools { envoy: ENVOY.install(&repo::root().join(".tools"))? })
 }
 
+/// The version of cargo-fuzz, which only `make fuzz` wants and which is built from source.
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// The program behind `cargo fuzz`, built the first time.
+pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    let folder = repo::root().join(".tools").join(format!("cargo-fuzz-{CARGO_FUZZ}"));
+    let program = folder.join("bin/cargo-fuzz");
+    if !program.is_file() {
+        println!("Building cargo-fuzz {CARGO_FUZZ}, which takes a minute");
+        let mut cargo = repo::cargo();
+        cargo.args(["install", "--locked", "--version", CARGO_FUZZ, "--root"]).arg(&folder);
+        repo::run(cargo.arg("cargo-fuzz"))?;
+    }
+    Ok(program)
+}
+
 impl Tool {
     /// The program's path, fetched first if need be. A folder appears under its final name only when it is whole.
     fn install(&self, tools: &Path) -> Result<PathBuf> {

@@ -1,3 +1,5 @@
+//! Which virtual services routes are taken from, and in which order.
+
 use model::networking::{HttpMatch, HttpRoute, StringMatch, VirtualService};
 use model::{Created, Labels};
 

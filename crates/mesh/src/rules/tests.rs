@@ -1,3 +1,5 @@
+//! How DestinationRules are merged, chosen by host and looked up by level.
+
 use model::key::Created;
 use model::networking::{LoadBalancer, SimpleLb, Subset, TrafficPolicy};
 use model::{Kind, Value};

@@ -1,3 +1,5 @@
+//! What becomes of Services and ServiceEntries, and what a change touches.
+
 use std::collections::BTreeMap;
 
 use model::networking::ExportTo;

@@ -1,3 +1,5 @@
+//! Where calls arrive through small configurations.
+
 use serde_json::{Value, json};
 
 use super::*;

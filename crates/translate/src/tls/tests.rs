@@ -1,3 +1,5 @@
+//! Where proxies are told to fetch their secrets.
+
 use super::secrets::SecretSources;
 
 /// The resource and where it comes from.

@@ -49,7 +49,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
         return findings(path, broken);
     }
     broken.extend(shape(text));
-    if let Some(name) = crate_of_source(path) {
+    if let Some(name) = crate_of_source(path).filter(|_| !is_tests(path)) {
         let code = code::only(text);
         let code = code::without_tests(&code);
         if crates::is_pure(name) {
@@ -65,6 +65,11 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
 
 fn findings(path: &str, broken: Vec<(usize, String)>) -> Vec<Finding> {
     broken.into_iter().map(|(line, rule)| Finding { path: path.to_owned(), line, rule }).collect()
+}
+
+/// Whether a file is a test module of its own.
+fn is_tests(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.ends_with("_tests.rs")
 }
 
 /// The crate whose `src/` a path lies in.
@@ -180,6 +185,7 @@ mod tests {
         assert_eq!(case("use std::net::IpAddr;"), [0_usize; 0]);
         assert_eq!(case("struct Instantly; // Instant"), [0_usize; 0]);
         assert_eq!(case("#[cfg(test)]\nmod tests { use std::fs; }"), [0_usize; 0]);
+        assert_eq!(rules("crates/model/src/a/tests.rs", "//! A sentence.\nuse std::fs;\n"), [0_usize; 0]);
     }
 
     #[test]
