@@ -1,0 +1,203 @@
+//! The one task that turns changes into snapshots and snapshots into views.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use memo::Shared;
+use mesh::{Config, Member, Snapshot};
+use model::settings::Settings;
+use model::{Change, Kind, Proxy};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use xds::View;
+
+use crate::pace::{Limits, Pace};
+use crate::planner::{Planner, Wanted};
+
+/// What the engine is asked.
+pub enum Command {
+    /// Objects have changed.
+    Changes(Vec<Change>),
+    /// A proxy has connected; it is answered with its number and its views.
+    Connect(Box<Proxy>, oneshot::Sender<(u64, watch::Receiver<Arc<View>>)>),
+    /// A proxy wants other names than before.
+    Want(u64, Wanted),
+    /// A proxy is gone.
+    Disconnect(u64),
+}
+
+/// How others reach the engine.
+#[derive(Clone)]
+pub struct Handle {
+    /// Where commands go.
+    pub commands: mpsc::UnboundedSender<Command>,
+    /// The newest snapshot; its generation is 0 until there is one.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// The state of the engine; plain data with methods, run by [`Engine::run`].
+pub struct Engine {
+    snapshot: Snapshot,
+    config: Config,
+    planner: Planner,
+    proxies: HashMap<u64, Connected>,
+    count: u64,
+    published: watch::Sender<Arc<Snapshot>>,
+}
+
+struct Connected {
+    member: Member,
+    wanted: Wanted,
+    views: watch::Sender<Arc<View>>,
+}
+
+impl Engine {
+    /// An engine without any object, and the way to reach it.
+    pub fn new(settings: Settings) -> (Self, Handle, mpsc::UnboundedReceiver<Command>) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let config = Config { settings: Shared::new(settings), ..Config::default() };
+        let snapshot = Snapshot { config: config.clone(), ..Snapshot::default() };
+        let (published, snapshots) = watch::channel(Arc::new(snapshot.clone()));
+        let engine = Self {
+            snapshot,
+            config,
+            planner: Planner::default(),
+            proxies: HashMap::new(),
+            count: 0,
+            published,
+        };
+        (engine, Handle { commands, snapshots }, receiver)
+    }
+
+    /// Takes commands until nobody is left to send any.
+    pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>, limits: Limits) {
+        let mut pace = Pace::new(limits);
+        let mut waiting: Vec<Change> = Vec::new();
+        let mut since = Instant::now();
+        loop {
+            let due = pace.due();
+            let command = tokio::select! {
+                biased;
+                command = commands.recv() => command,
+                () = sleep_until(due) => {
+                    let changes = std::mem::take(&mut waiting);
+                    tokio::task::block_in_place(|| self.change(changes, since));
+                    pace.pushed(Instant::now());
+                    continue;
+                }
+            };
+            match command {
+                None => return,
+                Some(Command::Changes(changes)) => {
+                    let now = Instant::now();
+                    let (endpoints, config): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_endpoint);
+                    if !config.is_empty() {
+                        if waiting.is_empty() {
+                            since = now;
+                        }
+                        pace.note(now);
+                        waiting.extend(config);
+                    }
+                    // Before there is any state, all belongs to the first one.
+                    if self.snapshot.generation == 0 {
+                        waiting.extend(endpoints);
+                        pace.note(now);
+                    } else if !endpoints.is_empty() {
+                        tokio::task::block_in_place(|| self.change(endpoints, now));
+                    }
+                }
+                Some(other) => tokio::task::block_in_place(|| self.command(other)),
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Changes(changes) => self.change(changes, Instant::now()),
+            Command::Connect(proxy, reply) => drop(reply.send(self.connect(*proxy))),
+            Command::Want(number, wanted) => self.want(number, wanted),
+            Command::Disconnect(number) => drop(self.proxies.remove(&number)),
+        }
+    }
+
+    /// Puts changes in; if anything is different then, makes the next snapshot and everybody's view.
+    pub fn change(&mut self, changes: Vec<Change>, since: Instant) {
+        let mut changed = self.snapshot.generation == 0;
+        for change in changes {
+            changed |= self.config.apply(change);
+        }
+        if !changed {
+            // Origins and problems may be new all the same; debug pages show them.
+            self.snapshot.config = self.config.clone();
+            self.published.send_replace(Arc::new(self.snapshot.clone()));
+            return;
+        }
+        self.snapshot = self.snapshot.next(self.config.clone());
+        self.published.send_replace(Arc::new(self.snapshot.clone()));
+        self.plan_all(since);
+    }
+
+    fn plan_all(&mut self, since: Instant) {
+        for connected in self.proxies.values_mut() {
+            connected.member = self.snapshot.member(&connected.member.proxy);
+            let view = self.planner.view(&self.snapshot, &connected.member, &connected.wanted, since);
+            publish(&connected.views, view);
+        }
+        self.planner.sweep(self.snapshot.generation);
+    }
+
+    /// Lets a proxy in: its number and views.
+    pub fn connect(&mut self, proxy: Proxy) -> (u64, watch::Receiver<Arc<View>>) {
+        let member = self.snapshot.member(&Shared::new(proxy));
+        let wanted = Wanted::default();
+        let view = self.planner.view(&self.snapshot, &member, &wanted, Instant::now());
+        let (views, receiver) = watch::channel(Arc::new(view));
+        self.count += 1;
+        self.proxies.insert(self.count, Connected { member, wanted, views });
+        (self.count, receiver)
+    }
+
+    fn want(&mut self, number: u64, wanted: Wanted) {
+        let Some(connected) = self.proxies.get_mut(&number) else { return };
+        if connected.wanted != wanted {
+            connected.wanted = wanted;
+            let view =
+                self.planner.view(&self.snapshot, &connected.member, &connected.wanted, Instant::now());
+            publish(&connected.views, view);
+        }
+    }
+
+    /// The planner, for its counters.
+    pub fn planner(&self) -> &Planner {
+        &self.planner
+    }
+
+    /// The newest snapshot.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+/// Sends a view unless the proxy is served all the same already.
+fn publish(views: &watch::Sender<Arc<View>>, view: View) {
+    views.send_if_modified(|old| {
+        let same = old.types.len() == view.types.len()
+            && old.types.iter().zip(&view.types).all(|((_, one), (_, two))| one.same(two));
+        if !same {
+            *old = Arc::new(view);
+        }
+        !same
+    });
+}
+
+/// Endpoint changes do not wait for configuration that is being coalesced.
+fn is_endpoint(change: &Change) -> bool {
+    matches!(change.key.kind, Kind::EndpointSlice | Kind::Pod | Kind::WorkloadEntry | Kind::Node)
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,22 @@
+//! Joins snapshots to streams: changes in, views out.
+//!
+//! ```text
+//!   changes ──> Engine (one task): Config ──> Snapshot ──> Planner: member ──> sets ──> View
+//!                 coalesces storms                          │ one entry per scope and profile
+//!   streams <── newest view only ───────────────────────────┘
+//! ```
+//!
+//! [`Planner`] is plain data and no task: the same view that a stream is served can be had offline.
+
+mod engine;
+mod family;
+mod hooks;
+mod node;
+mod pace;
+mod planner;
+
+pub use engine::{Command, Engine, Handle};
+pub use hooks::Discovery;
+pub use node::proxy;
+pub use pace::{Limits, Pace};
+pub use planner::{Counts, Planner, Wanted};
