@@ -8,9 +8,10 @@ use http::Extensions;
 use tokio::sync::watch;
 use tonic::Status;
 
+use envoy_api::Any;
 use envoy_api::envoy::config::core::v3::Node;
-use envoy_api::{Any, Name};
 
+use crate::interest::Interest;
 use crate::view::View;
 
 /// What the discovery server asks of the rest of the house.
@@ -52,12 +53,12 @@ pub struct Connection {
 
 /// How a stream reports to whoever makes its views.
 pub trait Link: Send {
-    /// The client asked for this type: for all of it, for these names as well, or for no more than them.
+    /// The client now wants this of a type. Called before its request is answered, and whenever it changes
+    /// what it wants, so that sets and single names can be planned when they are first wanted.
     ///
-    /// Called when the client changes what it wants, so that sets and single names can be planned when they
-    /// are first wanted. A type that is not known is left out of the views; it is then not answered, and the
-    /// stream goes on. An error ends the stream.
-    fn wanted(&mut self, type_url: &str, wildcard: bool, names: &[Name]) -> Result<(), Status>;
+    /// A type that is not known is left out of the views; it is then not answered, and the stream goes on.
+    /// An error ends the stream.
+    fn wanted(&mut self, type_url: &str, interest: &Interest) -> Result<(), Status>;
 
     /// The client has answered all that it was sent of views up to this generation.
     fn current(&mut self, generation: u64);

@@ -16,6 +16,7 @@ pub const WILDCARD: &str = "*";
 pub struct Interest {
     wildcard: bool,
     named_before: bool,
+    revision: u64,
     names: BTreeSet<Name>,
 }
 
@@ -46,6 +47,11 @@ impl Interest {
         !self.wildcard && self.names.is_empty()
     }
 
+    /// Grows with every change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// The names that it gave, ordered.
     pub fn names(&self) -> &BTreeSet<Name> {
         &self.names
@@ -66,6 +72,7 @@ impl Interest {
         if self.wildcard {
             return None;
         }
+        self.revision += 1;
         self.wildcard = true;
         Some(Wish::All)
     }
@@ -77,7 +84,7 @@ impl Interest {
         if &*name == WILDCARD {
             return self.explicit_wildcard();
         }
-        self.names.insert(Name::clone(&name));
+        self.revision += u64::from(self.names.insert(Name::clone(&name)));
         Some(Wish::Send(name))
     }
 
@@ -85,13 +92,14 @@ impl Interest {
     /// ignored; under a wildcard the client must learn whether the wildcard still has the name.
     pub fn unsubscribe(&mut self, name: &Name) -> Option<Wish> {
         if &**name == WILDCARD {
-            self.wildcard = false;
+            self.end_wildcard();
             self.named_before = true;
             return None;
         }
         if !self.names.remove(name) {
             return None;
         }
+        self.revision += 1;
         Some(if self.wildcard { Wish::Send(Name::clone(name)) } else { Wish::Dropped(Name::clone(name)) })
     }
 
@@ -102,12 +110,25 @@ impl Interest {
             return self.legacy_wildcard(kind).into_iter().collect();
         }
         let wanted: BTreeSet<Name> = names.into_iter().collect();
-        self.wildcard &= wanted.contains(WILDCARD);
+        if !wanted.contains(WILDCARD) {
+            self.end_wildcard();
+        }
         let mut wishes = Vec::new();
         let gone: Vec<Name> = self.names.difference(&wanted).cloned().collect();
         wishes.extend(gone.iter().filter_map(|name| self.unsubscribe(name)));
         let new: Vec<Name> = wanted.difference(&self.names).cloned().collect();
         wishes.extend(new.into_iter().filter_map(|name| self.subscribe(name)));
         wishes
+    }
+
+    /// Whether a state-of-the-world list says what is known already.
+    pub fn is(&self, names: &[String]) -> bool {
+        let all = !self.wildcard && !names.is_empty();
+        all && names.len() == self.names.len() && names.iter().all(|name| self.names.contains(name.as_str()))
+    }
+
+    fn end_wildcard(&mut self) {
+        self.revision += u64::from(self.wildcard);
+        self.wildcard = false;
     }
 }

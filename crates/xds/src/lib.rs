@@ -4,25 +4,41 @@
 //! knows a resource as name, version, bytes and the names that it needs first; it neither makes resources nor
 //! reads them, and it never looks at a credential.
 
+mod body;
+mod connections;
 mod held;
 mod hooks;
+mod inbound;
 mod interest;
 mod names;
 mod order;
+mod rate;
 mod request;
 mod segments;
+mod server;
+mod service;
 mod session;
 mod set;
+mod side;
+mod stats;
+mod stream;
 mod subscription;
 mod view;
 mod warming;
 
+pub use body::Body;
+pub use connections::{ConnectionStatus, Connections, Mark, TypeStatus, Who};
 pub use hooks::{Answer, Connection, Hello, Hooks, Link, Question};
 pub use interest::{Interest, WILDCARD, Wish};
 pub use names::Names;
+pub use order::{LABELS, label_of};
 pub use request::{Asks, Request, decode_delta, decode_list};
 pub use segments::{Segments, encode_delta, encode_list};
+pub use server::{Handshake, Keep, Plain, serve};
+pub use service::{Closing, Config, Discovery, Peer, SERVICE};
 pub use session::{Excess, Limits, Response, Session};
 pub use set::{Change, Changes, Set};
+pub use side::{report_health, side_services};
+pub use stats::{Histogram, PUSH_SECONDS, SECONDS, SIZES, Stats, TypeStats};
 pub use subscription::{Decision, Difference, Subscription, Waits};
 pub use view::{Kind, Missing, TypeView, View};

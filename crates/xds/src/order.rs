@@ -48,3 +48,24 @@ pub(crate) fn usual_kind(url: &str) -> Kind {
 pub(crate) fn is_whole(url: &str, kind: Kind) -> bool {
     kind == Kind::Wildcard || matches!(url, type_url::CLUSTER | type_url::LISTENER)
 }
+
+/// How metrics call the types, in the order of [`label_of`].
+pub const LABELS: [&str; 11] =
+    ["cds", "eds", "lds", "rds", "sds", "ecds", "nds", "pcds", "wds", "wads", "other"];
+
+/// The place of a type in [`LABELS`].
+pub fn label_of(url: &str) -> usize {
+    match url {
+        type_url::CLUSTER => 0,
+        type_url::ENDPOINT => 1,
+        type_url::LISTENER => 2,
+        type_url::ROUTE => 3,
+        type_url::SECRET => 4,
+        type_url::EXTENSION => 5,
+        type_url::NAME_TABLE => 6,
+        type_url::PROXY_CONFIG => 7,
+        type_url::ADDRESS | type_url::WORKLOAD => 8,
+        type_url::AUTHORIZATION => 9,
+        _ => 10,
+    }
+}

@@ -42,6 +42,16 @@ pub enum Asks {
     },
 }
 
+impl Asks {
+    /// The names that are asked for.
+    pub fn into_names(self) -> Vec<String> {
+        match self {
+            Self::Delta { subscribe, .. } => subscribe,
+            Self::StateOfTheWorld { names, .. } => names,
+        }
+    }
+}
+
 impl Default for Asks {
     fn default() -> Self {
         Self::StateOfTheWorld { names: Vec::new(), version: String::new() }

@@ -4,10 +4,16 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use envoy_api::Resource;
+use envoy_api::envoy::config::core::v3::ControlPlane;
+use envoy_api::envoy::service::discovery::v3::{
+    self as discovery, DeltaDiscoveryResponse, DiscoveryResponse,
+};
 
+use crate::hooks::Answer;
 use crate::session::Response;
 
 /// Field numbers of `google.protobuf.Any` and of the messages of `envoy.service.discovery.v3`.
@@ -99,6 +105,24 @@ pub fn encode_delta(response: &Response) -> Segments {
 /// The response as a `DiscoveryResponse`, with gRPC's prefix. What is removed cannot be told.
 pub fn encode_list(response: &Response) -> Segments {
     Writer::start(response, |resource| Entry::list(resource, &response.type_url)).finish()
+}
+
+/// The answer to a question of a debug type, with gRPC's prefix.
+pub(crate) fn encode_answer(answer: Answer, type_url: &str, nonce: String, list: bool) -> Segments {
+    let control_plane = answer.control_plane.map(|identifier| ControlPlane { identifier });
+    let type_url = type_url.to_owned();
+    let message = if list {
+        let resources = answer.resources.into_iter().map(|(_, any)| any).collect();
+        DiscoveryResponse { resources, type_url, nonce, control_plane, ..Default::default() }.encode_to_vec()
+    } else {
+        let wrap = |(name, any)| discovery::Resource { name, resource: Some(any), ..Default::default() };
+        let resources = answer.resources.into_iter().map(wrap).collect();
+        DeltaDiscoveryResponse { resources, type_url, nonce, control_plane, ..Default::default() }
+            .encode_to_vec()
+    };
+    let mut writer = Writer { own: BytesMut::new(), segments: Segments::default() };
+    writer.share(message.into());
+    writer.finish()
 }
 
 /// Lengths of one resource's entry in a response.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use envoy_api::{Name, Resource, Version, type_url};
 
+use crate::interest::Interest;
 use crate::names::Names;
 use crate::order::{Rank, is_whole, usual_kind};
 use crate::request::Request;
@@ -63,6 +64,8 @@ struct Stage {
     dirty: bool,
     /// Something stayed behind when it was.
     behind: bool,
+    /// The revision of the client's interest that was last asked for.
+    told: Option<u64>,
 }
 
 /// A response to be encoded and sent.
@@ -161,6 +164,14 @@ impl Session {
         Ok(decision)
     }
 
+    /// What the client wants of this type, if that has changed since the last call.
+    pub fn new_interest(&mut self, type_url: &str) -> Option<&Interest> {
+        let stage = self.stages.iter_mut().find(|stage| &*stage.type_url == type_url)?;
+        let interest = stage.subscription.interest();
+        let told = stage.told.replace(interest.revision());
+        (told != Some(interest.revision())).then_some(interest)
+    }
+
     /// Where the stage of this type is; makes it if need be.
     fn stage(&mut self, type_url: &str, names: &Names) -> Result<usize, Excess> {
         let rank = Rank::of(type_url);
@@ -173,7 +184,8 @@ impl Session {
         let kind = self.view.types.get(type_url).map_or_else(|| usual_kind(type_url), |view| view.kind);
         let subscription = Subscription::new(kind, is_whole(type_url, kind));
         let type_url = names.intern(type_url);
-        self.stages.insert(at, Stage { rank, type_url, subscription, dirty: true, behind: false });
+        self.stages
+            .insert(at, Stage { rank, type_url, subscription, dirty: true, behind: false, told: None });
         Ok(at)
     }
 

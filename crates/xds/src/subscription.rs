@@ -41,6 +41,8 @@ struct State {
     known: bool,
     /// The version that a state-of-the-world client brought from an earlier stream.
     claimed: Option<String>,
+    /// That version turned out to be what the client is to hold, so it was sent nothing.
+    proven: bool,
 }
 
 /// A response on its way: what it changes, and what the client held before.
@@ -128,6 +130,11 @@ impl Subscription {
     /// Whether the client was never sent a resource of this name, or took it away since.
     pub fn is_new(&self, name: &str) -> bool {
         matches!(self.held.get(name), Holding::Nothing | Holding::Unknown(None))
+    }
+
+    /// Whether the client came with the version that it is to hold, and was therefore sent nothing.
+    pub fn is_proven(&self) -> bool {
+        self.state.proven
     }
 
     /// Makes sure that this name is sent again, whatever the client holds. Does nothing for a name it does not want.
@@ -242,6 +249,9 @@ impl Subscription {
     }
 
     fn apply_list(&mut self, wanted: &[String], names: &Names) {
+        if self.interest.is(wanted) {
+            return;
+        }
         let wanted = wanted.iter().map(|name| names.intern(name)).collect();
         for wish in self.interest.replace(wanted, self.kind) {
             self.grant(Some(wish));
@@ -312,7 +322,8 @@ impl Subscription {
         let claimed = self.state.claimed.take();
         let applies = self.whole && self.interest.is_wildcard() && self.interest.names().is_empty();
         let version = claimed.filter(|_| applies);
-        version.is_some_and(|version| version == view.version().to_string())
+        self.state.proven = version.is_some_and(|version| version == view.version().to_string());
+        self.state.proven
     }
 
     /// Notes that `difference` was sent to bring the client to `view`.
