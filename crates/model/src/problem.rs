@@ -33,7 +33,14 @@ pub struct Problem {
 impl Problem {
     /// An error.
     pub fn error(key: &Key, code: &'static str, field: impl Into<Text>, detail: impl Into<Text>) -> Self {
-        Self { key: key.clone(), severity: Severity::Error, code, field: field.into(), detail: detail.into(), line: 0 }
+        Self {
+            key: key.clone(),
+            severity: Severity::Error,
+            code,
+            field: field.into(),
+            detail: detail.into(),
+            line: 0,
+        }
     }
 
     /// A warning.

@@ -101,7 +101,7 @@ impl Default for Settings {
             sidecar_service_inbound_merge: false,
             headless_filter_chain_listener: false,
             quic_listeners: false,
-            disable_track_remaining: false,
+            disable_track_remaining: true,
             cares_udp_max_queries: 100,
             dns_jitter: Duration::from_millis(100),
             transport_socket_connect_timeout: Duration::from_secs(15),

@@ -19,8 +19,8 @@ pub struct EffectivePolicy<'a> {
 }
 
 impl<'a> EffectivePolicy<'a> {
-    /// The policy of a port: its own level replaces load balancer, pool, outlier detection and TLS of the
-    /// host's level whole; tunnel, PROXY protocol and retry budget stand at the host's level only.
+    /// The policy of a port: its own level replaces the host's level whole, tunnel, PROXY protocol and retry
+    /// budget included, which a port's level cannot say.
     pub fn of_port(policy: Option<&'a TrafficPolicy>, port: u16) -> Self {
         let Some(policy) = policy else { return Self::default() };
         let level = port_level(policy, port).unwrap_or(policy);
@@ -29,9 +29,9 @@ impl<'a> EffectivePolicy<'a> {
             connection_pool: level.connection_pool.as_ref(),
             outlier_detection: level.outlier_detection.as_ref(),
             tls: level.tls.as_ref(),
-            tunnel: policy.tunnel.as_ref(),
-            proxy_protocol: policy.proxy_protocol,
-            retry_budget: policy.retry_budget,
+            tunnel: level.tunnel.as_ref(),
+            proxy_protocol: level.proxy_protocol,
+            retry_budget: level.retry_budget,
         }
     }
 

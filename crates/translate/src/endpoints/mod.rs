@@ -1,5 +1,9 @@
 //! Endpoints of clusters (xds-semantics, EDS).
 
+pub(crate) mod lb;
+pub(crate) mod locality;
+pub(crate) mod select;
+
 use envoy_api::Resource;
 use memo::Shared;
 use mesh::{AuthnIndex, EndpointProfile, Scope, ServiceEndpoints};
