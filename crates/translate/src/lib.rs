@@ -8,6 +8,7 @@
 //! large one) is a memo entry keyed by its inputs, so that making a set again costs look-ups where nothing
 //! has changed. `plan` and `build` of a feature stand in one file. What a proxy may see is decided in `mesh`.
 
+mod addresses;
 pub mod clusters;
 pub mod endpoints;
 pub mod gateways;

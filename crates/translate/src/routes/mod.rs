@@ -1,18 +1,89 @@
 //! Route configurations of sidecars, and VirtualService rules into Envoy routes (xds-semantics, RDS).
+//!
+//! ```text
+//!   scope, port ──> Table: who claims which domains ──> HostInputs ──memo──> VirtualHost (plan, part)
+//!                     rules, services ──memo──> Vec<RoutePlan> ───┘               │
+//!                                                            Resource <──memo─────┘
+//! ```
 
-use envoy_api::Resource;
-use memo::Shared;
+mod domains;
+mod host;
+pub(crate) mod http;
+mod inbound;
+mod name;
+mod registry;
+pub(crate) mod session;
+mod table;
+
+use std::sync::Arc;
+
+use envoy_api::envoy::config::route::v3 as route;
+use envoy_api::{Name, Needs, Part, Resource, field};
+use memo::{Memo, Shared};
 use mesh::{MergedGateway, RouteIndex, RouteProfile, Scope};
 use model::mesh_config::MeshConfig;
+use model::networking::OutboundMode;
 use model::settings::Settings;
+
+use crate::names;
+use domains::{Domain, DomainInputs};
+use host::{Domains, HostInputs, HostMemos, Label, VirtualHost};
+use http::{CatchAllPlan, RoutePlan, RouteSettings, RuleInputs};
+use name::RouteName;
+use registry::PortIndex;
+use table::{Table, TableInputs};
+
+pub(crate) use domains::with_port;
+pub(crate) use inbound::InboundInputs;
+pub use name::HTTP_PROXY;
+pub use registry::names;
 
 /// The memos of routes.
 #[derive(Default)]
-pub struct Memos {}
+pub struct Memos {
+    settings: Memo<RouteSettings, RouteSettings>,
+    rules: Memo<RuleInputs, Vec<RoutePlan>>,
+    singles: Memo<RoutePlan, Vec<RoutePlan>>,
+    domains: Memo<DomainInputs, Vec<Domain>>,
+    ports: Memo<(Shared<Scope>, usize), PortIndex>,
+    tables: Memo<TableInputs, Table>,
+    hosts: HostMemos,
+    resources: Memo<ResourcePlan, Resource>,
+}
 
 impl Memos {
     /// See [`crate::Memos::sweep`].
-    pub fn sweep(&self) {}
+    pub fn sweep(&self) {
+        self.resources.sweep();
+        self.tables.sweep();
+        self.ports.sweep();
+        self.hosts.hosts.sweep();
+        self.hosts.parts.sweep();
+        self.rules.sweep();
+        self.singles.sweep();
+        self.domains.sweep();
+        self.settings.sweep();
+    }
+
+    /// Virtual hosts planned, and encoded.
+    pub fn counts(&self) -> (memo::Counts, memo::Counts) {
+        (self.hosts.hosts.counts(), self.hosts.parts.counts())
+    }
+
+    /// The routes of a VirtualService, shared by all virtual hosts that have them.
+    pub(crate) fn translate(&self, inputs: &RuleInputs) -> Shared<Vec<RoutePlan>> {
+        self.rules.get(inputs, http::translate)
+    }
+
+    /// What holds for all routes of a proxy, shared so that it is cheap in keys.
+    pub(crate) fn settings(&self, settings: &RouteSettings) -> Shared<RouteSettings> {
+        self.settings.get(settings, Clone::clone)
+    }
+
+    /// A list of just this route.
+    fn single(&self, route: RoutePlan) -> Shared<Vec<RoutePlan>> {
+        self.singles.get(&route, |route| vec![route.clone()])
+    }
 }
 
 /// Everything that the route configurations of a scope and profile may depend on.
@@ -29,10 +100,94 @@ pub struct Inputs {
     pub settings: Shared<Settings>,
 }
 
+impl Inputs {
+    /// Whether requests tell how often they were tried.
+    fn attempts(&self) -> bool {
+        !self.profile.headers.attempt_count_disabled.unwrap_or_default()
+    }
+}
+
+/// A route configuration as decided: its virtual hosts in order.
+///
+/// As a memo's key it keeps the entries of its virtual hosts alive for as long as anybody holds the resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ResourcePlan {
+    name: Name,
+    hosts: Vec<Shared<VirtualHost>>,
+}
+
 /// The route configuration of this name for a sidecar; an unknown or malformed name gets an empty one.
 pub fn sidecar(inputs: &Inputs, name: &str, memos: &Memos) -> Shared<Resource> {
-    let _ = (inputs, memos);
-    Shared::new(empty(name))
+    let Some(asked) = RouteName::parse(name) else {
+        return Shared::new(empty(name));
+    };
+    let table = Table::of(inputs, name, asked.port(), memos);
+    let of = |inputs: &HostInputs| VirtualHost::of(inputs, &memos.hosts);
+    let mut hosts: Vec<_> = match asked {
+        RouteName::Service(host, _) => service_host(&table, name, host).iter().map(of).collect(),
+        RouteName::Port(_) | RouteName::All => table.hosts.iter().map(of).collect(),
+    };
+    hosts.sort_by(|one, two| one.name.cmp(&two.name));
+    if !matches!(asked, RouteName::Service(..)) {
+        hosts.push(of(&catch_all(inputs, memos)));
+    }
+    memos.resources.get(&ResourcePlan { name: name.into(), hosts }, ResourcePlan::build)
+}
+
+/// The virtual hosts of one service, for a listener that nothing but this service's traffic gets to.
+fn service_host(table: &Table, name: &str, host: &str) -> Vec<HostInputs> {
+    let mut found: Vec<HostInputs> = table.winners(&[name, host]).cloned().collect();
+    if let [only] = found.as_mut_slice() {
+        only.domains = Domains::Any;
+    }
+    found
+}
+
+/// The virtual host for hosts that nothing is known of.
+fn catch_all(inputs: &Inputs, memos: &Memos) -> HostInputs {
+    let policy = &inputs.scope.outbound;
+    let (name, cluster): (_, Option<Name>) = match (policy.mode, &policy.egress_proxy) {
+        (OutboundMode::RegistryOnly, _) => ("block_all", None),
+        (OutboundMode::AllowAnyDynamicDns, _) => {
+            ("allow_any_dynamic_dns", Some(names::ALLOW_ANY_DYNAMIC_DNS.into()))
+        }
+        (OutboundMode::AllowAny, Some(proxy)) => {
+            let port = proxy.port.unwrap_or_default();
+            ("allow_any", Some(names::outbound(port, &proxy.subset, &proxy.host).into()))
+        }
+        (OutboundMode::AllowAny, None) => ("allow_any", Some(names::PASSTHROUGH.into())),
+    };
+    let forwarded_host = inputs.profile.headers.x_forwarded_host.unwrap_or_default();
+    HostInputs {
+        label: Label::CatchAll(name),
+        domains: Domains::Any,
+        routes: memos.single(RoutePlan::CatchAll(CatchAllPlan { name, cluster, forwarded_host })),
+        attempts: inputs.attempts(),
+        session: None,
+    }
+}
+
+impl ResourcePlan {
+    fn build(&self) -> Resource {
+        let head = route::RouteConfiguration {
+            name: self.name.to_string(),
+            ignore_port_in_host_matching: true,
+            max_direct_response_body_size_bytes: Some(1 << 20),
+            validate_clusters: Some(false),
+            ..Default::default()
+        };
+        let parts: Vec<Part> = self.hosts.iter().map(|host| (*host.part).clone()).collect();
+        let clusters = self.hosts.iter().flat_map(|host| host.clusters.iter().cloned());
+        let needs = Needs { clusters: distinct(clusters.collect()), ..Needs::default() };
+        Resource::with_parts(self.name.clone(), &head, field::VIRTUAL_HOSTS, &parts, needs)
+    }
+}
+
+/// The names, sorted, each once.
+fn distinct(mut names: Vec<Name>) -> Arc<[Name]> {
+    names.sort_unstable();
+    names.dedup();
+    names.into()
 }
 
 /// What a proxy gets that asks for a name that is not known.
@@ -41,10 +196,7 @@ pub fn missing(name: &str) -> Option<Resource> {
 }
 
 fn empty(name: &str) -> Resource {
-    let message = envoy_api::envoy::config::route::v3::RouteConfiguration {
-        name: name.into(),
-        validate_clusters: Some(false),
-        ..Default::default()
-    };
-    Resource::of(name.into(), &message, envoy_api::Needs::default())
+    let message =
+        route::RouteConfiguration { name: name.into(), validate_clusters: Some(false), ..Default::default() };
+    Resource::of(name.into(), &message, Needs::default())
 }
