@@ -3,8 +3,10 @@ CARGO ?= cargo
 
 .PHONY: demo test lint bench e2e corpus fuzz
 
-demo: ## Bookinfo behind real Envoys, no cluster; ONCE=1 runs unattended
-	$(CARGO) run --release --package xtask -- demo
+# Bookinfo behind real Envoys, no cluster; ONCE=1 runs unattended. The first build takes minutes, the demo seconds.
+demo:
+	$(CARGO) build --release --locked --package xtask --package pilothouse
+	$${CARGO_TARGET_DIR:-target}/release/xtask demo
 
 test lint bench e2e corpus fuzz:
 	$(CARGO) xtask $@

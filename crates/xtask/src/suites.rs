@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::{MetadataCommand, Target, TargetKind};
 use clap::Args;
 
-use crate::{repo, tidy, tools};
+use crate::{demo, repo, tidy, tools};
 
 /// What to run of the corpora.
 #[derive(Args, Default)]
@@ -54,6 +54,7 @@ pub(crate) fn test() -> Result<()> {
         stage("tidy", tidy::run),
         stage("corpus", || corpus(&CorpusArguments::default())),
         stage("end to end", end_to_end),
+        stage("demo", demo::once),
     ])
 }
 

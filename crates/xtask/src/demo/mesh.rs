@@ -18,6 +18,9 @@ use super::place::Place;
 /// The name of the control plane among the processes.
 const PILOTHOUSE: &str = "pilothouse";
 
+/// This very program, even if a build has put another in its place.
+const OURSELVES: &str = "/proc/self/exe";
+
 /// How long anything may take that takes milliseconds when all is well.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -53,9 +56,8 @@ impl Mesh {
 
     /// Starts the application, one process a Pod but for the gateway's.
     pub(super) fn start_apps(&mut self) -> Result<()> {
-        let program = std::env::current_exe().context("finding this program")?;
         for pod in self.proxies.iter().map(|proxy| &proxy.pod).filter(|pod| !pod.is_gateway()) {
-            let mut command = Command::new(&program);
+            let mut command = Command::new(OURSELVES);
             command.args(["app", "--service", pod.label("app"), "--version", pod.label("version")]);
             command.args([
                 "--listen",

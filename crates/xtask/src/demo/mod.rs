@@ -35,6 +35,11 @@ pub(crate) struct DemoArguments {
     pilothouse: Option<PathBuf>,
 }
 
+/// Runs the demo unattended, as a test of all that takes part in it.
+pub(crate) fn once() -> Result<()> {
+    run(&DemoArguments { once: true, pilothouse: None })
+}
+
 /// Runs the demo to its end or until it is interrupted.
 pub(crate) fn run(arguments: &DemoArguments) -> Result<()> {
     let envoy = tools::install()?.envoy;
@@ -69,9 +74,10 @@ async fn tell(mesh: &mut Mesh, once: bool) -> Result<()> {
     bail!("{name} ended by itself ({status}); its log is {}", mesh.log(&name).display())
 }
 
+/// Builds Pilothouse, together with this program so that what both use is built once.
 fn build() -> Result<PathBuf> {
     let mut cargo = repo::cargo();
-    cargo.args(["build", "--locked", "--package", "pilothouse"]);
+    cargo.args(["build", "--locked", "--package", "xtask", "--package", "pilothouse"]);
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     if profile == "release" {
         cargo.arg("--release");
