@@ -149,6 +149,19 @@ pub enum ProviderKind {
     Other(Text),
 }
 
+impl ProviderKind {
+    /// The service that takes traces, for providers of tracing.
+    pub fn service(&self) -> Option<&TracingService> {
+        match self {
+            Self::OpenTelemetry(service)
+            | Self::Zipkin(service)
+            | Self::Datadog(service)
+            | Self::SkyWalking(service) => Some(service),
+            Self::Prometheus | Self::FileAccessLog(_) | Self::Other(_) => None,
+        }
+    }
+}
+
 /// Access log to a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FileAccessLog {
@@ -242,6 +255,11 @@ impl Default for MeshConfig {
 }
 
 impl MeshConfig {
+    /// The provider of this name, in whatever case it is written.
+    pub fn provider(&self, name: &str) -> Option<&ExtensionProvider> {
+        self.extension_providers.iter().find(|provider| provider.name.eq_ignore_ascii_case(name))
+    }
+
     /// The pool that stands in for one that a rule leaves out.
     pub fn default_pool(&self) -> Option<&ConnectionPool> {
         self.default_traffic_policy.as_ref()?.connection_pool.as_ref()

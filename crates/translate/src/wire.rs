@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use envoy_api::Any;
+use envoy_api::envoy::config::cluster::v3::cluster::DnsLookupFamily;
 use envoy_api::envoy::config::core::v3 as core;
+use envoy_api::envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig;
 use prost::{Message, Name};
 use prost_types::Struct;
 
@@ -64,4 +66,67 @@ pub(crate) fn text_value(text: &str) -> prost_types::Value {
 /// Pairs as a `Struct`.
 pub(crate) fn fields(pairs: impl IntoIterator<Item = (&'static str, prost_types::Value)>) -> Struct {
     Struct { fields: pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect() }
+}
+
+/// A JSON object as a `Struct`; `None` if the text is anything else.
+pub(crate) fn parse_struct(text: &str) -> Option<Struct> {
+    let serde_json::Value::Object(object) = serde_json::from_str(text).ok()? else { return None };
+    Some(json_struct(object))
+}
+
+fn json_struct(object: serde_json::Map<String, serde_json::Value>) -> Struct {
+    Struct { fields: object.into_iter().map(|(key, value)| (key, json_value(value))).collect() }
+}
+
+fn json_value(value: serde_json::Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    use serde_json::Value as Json;
+    let kind = match value {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(value) => Kind::BoolValue(value),
+        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Json::String(text) => Kind::StringValue(text),
+        Json::Array(list) => {
+            Kind::ListValue(prost_types::ListValue { values: list.into_iter().map(json_value).collect() })
+        }
+        Json::Object(object) => Kind::StructValue(json_struct(object)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+/// A cache of names that a proxy resolves while it forwards.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct DnsCache {
+    /// Its name; filters and clusters of one name must say the same of it.
+    pub(crate) name: model::Text,
+    /// Families of addresses that are asked for.
+    pub(crate) family: DnsLookupFamily,
+    /// Most names held; `None` is Envoy's default.
+    pub(crate) max_hosts: Option<u32>,
+    /// Asks the agent beside the proxy, which knows the mesh's names, instead of the system's resolver.
+    pub(crate) by_agent: bool,
+}
+
+impl DnsCache {
+    /// Its configuration.
+    pub(crate) fn config(&self) -> DnsCacheConfig {
+        DnsCacheConfig {
+            name: self.name.to_string(),
+            dns_lookup_family: self.family as i32,
+            max_hosts: self.max_hosts,
+            typed_dns_resolver_config: self.by_agent.then(agent_resolver),
+            ..Default::default()
+        }
+    }
+}
+
+/// The agent's address for names.
+fn agent_resolver() -> core::TypedExtensionConfig {
+    use envoy_api::envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
+    let config =
+        CaresDnsResolverConfig { resolvers: vec![address("127.0.0.1", 15053)], ..Default::default() };
+    core::TypedExtensionConfig {
+        name: "envoy.network.dns_resolver.cares".into(),
+        typed_config: Some(Any::pack(&config)),
+    }
 }

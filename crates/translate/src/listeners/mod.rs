@@ -1,18 +1,53 @@
 //! Listeners of sidecars (xds-semantics, LDS); those of gateways stand in [`crate::gateways`].
+//!
+//! ```text
+//!   Inputs ── Base::of(class) ──> what the filters of all chains of a class share (http, tcp, logs)
+//!     │                             │
+//!     └── outbound, inbound, … ── Hcm | TcpProxy (plans) ──> filters ──> chains (parts) ──> listener
+//! ```
+
+mod access_log;
+mod base;
+mod hcm;
+mod http_filters;
+mod inbound;
+mod network_filters;
+mod outbound;
+mod stats;
+mod tracing;
+mod virtual_outbound;
 
 use envoy_api::Resource;
-use memo::Shared;
+use memo::{Memo, Shared};
 use mesh::{EndpointFacts, ListenerProfile, Scope, ServiceTarget, WorkloadAuthn};
 use model::mesh_config::MeshConfig;
 use model::settings::Settings;
 
+pub(crate) use base::{Base, Class};
+#[allow(unused_imports, reason = "outbound listeners and gateways are built on these")]
+pub(crate) use hcm::{Hcm, HcmOptions, Routes};
+#[allow(unused_imports, reason = "outbound listeners and gateways are built on these")]
+pub(crate) use network_filters::{TcpProxy, TcpTarget};
+
 /// The memos of listeners.
 #[derive(Default)]
-pub struct Memos {}
+pub struct Memos {
+    logs: Memo<access_log::Inputs, access_log::AccessLogs>,
+    http: Memo<hcm::HttpInputs, hcm::HttpBase>,
+    tcp: Memo<network_filters::TcpBase, network_filters::TcpBase>,
+    inbound: inbound::Memos,
+    outbound: outbound::Memos,
+}
 
 impl Memos {
     /// See [`crate::Memos::sweep`].
-    pub fn sweep(&self) {}
+    pub fn sweep(&self) {
+        self.logs.sweep();
+        self.http.sweep();
+        self.tcp.sweep();
+        self.inbound.sweep();
+        self.outbound.sweep();
+    }
 }
 
 /// Everything that the listeners of a proxy may depend on.
@@ -31,8 +66,23 @@ pub struct Inputs {
     pub settings: Shared<Settings>,
 }
 
-/// The listeners of a sidecar.
+/// The listeners of a sidecar: sorted by name, then `virtualOutbound`, then `virtualInbound`; none at all
+/// if the mesh's `proxyListenPort` is 0.
 pub fn sidecar(inputs: &Inputs, memos: &Memos) -> Vec<Shared<Resource>> {
-    let _ = (inputs, memos);
-    Vec::new()
+    if inputs.mesh.proxy_listen_port == 0 {
+        return Vec::new();
+    }
+    let mut all = outbound::listeners(inputs, memos);
+    all.extend(virtual_outbound::listener(inputs, memos));
+    all.extend(inbound::listeners(inputs, memos));
+    all.sort_by(|one, two| (rank(&one.name), &one.name).cmp(&(rank(&two.name), &two.name)));
+    all
+}
+
+fn rank(name: &str) -> u8 {
+    match name {
+        virtual_outbound::NAME => 1,
+        inbound::NAME => 2,
+        _ => 0,
+    }
 }

@@ -1,0 +1,71 @@
+//! What the filters of all chains of one class share: decided once per proxy, and shared between proxies
+//! that do not differ in it.
+
+use memo::Shared;
+use model::ProxyKind;
+use model::mesh_config::ProviderKind;
+
+use super::access_log::AccessLogs;
+use super::hcm::{HttpBase, HttpInputs};
+use super::network_filters::TcpBase;
+use super::{Inputs, Memos, access_log, stats};
+
+/// Which traffic a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Class {
+    /// To the workload.
+    SidecarInbound,
+    /// From the workload.
+    SidecarOutbound,
+    /// Through a gateway.
+    #[allow(dead_code, reason = "made by the listeners of gateways")]
+    Gateway,
+}
+
+/// Handles to what the filters of all chains of one class share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Base {
+    /// For connection managers; carries the workload's tags.
+    pub(crate) http: Shared<HttpBase>,
+    /// For TCP proxies; the same for most proxies of a mesh.
+    pub(crate) tcp: Shared<TcpBase>,
+    /// Access logs; those of the listener itself are in `listener`.
+    pub(crate) logs: Shared<AccessLogs>,
+}
+
+impl Base {
+    /// What the chains of this class share, for the proxy of these inputs.
+    pub(crate) fn of(inputs: &Inputs, class: Class, memos: &Memos) -> Self {
+        let logs = memos.logs.get(&access_log::Inputs { mesh: inputs.mesh.clone() }, AccessLogs::new);
+        let tcp = TcpBase::of(inputs, class, logs.clone());
+        let http = HttpInputs::of(inputs, class, logs.clone());
+        Self { http: memos.http.get(&http, HttpBase::new), tcp: memos.tcp.get(&tcp, TcpBase::clone), logs }
+    }
+}
+
+/// The `istio.stats` filters of a class: one for each provider of metrics that the mesh has by default,
+/// as far as the proxy knows the filter.
+pub(super) fn metrics(inputs: &Inputs, class: Class) -> Vec<stats::Stats> {
+    if !inputs.profile.capabilities.stats {
+        return Vec::new();
+    }
+    let mut names: Vec<_> = inputs.mesh.default_metrics.iter().collect();
+    names.sort();
+    names.dedup();
+    let prometheus = names.iter().filter(|name| {
+        let provider = inputs.mesh.provider(name);
+        provider.is_some_and(|provider| provider.kind == ProviderKind::Prometheus)
+    });
+    let filter = stats::Stats { disable_host_header_fallback: class != Class::SidecarOutbound };
+    prometheus.map(|_| filter.clone()).collect()
+}
+
+/// Whether peers' metadata is exchanged: switched on, and known to the proxy.
+pub(super) fn exchanges_metadata(inputs: &Inputs) -> bool {
+    inputs.settings.metadata_exchange && inputs.profile.capabilities.metadata_exchange
+}
+
+/// Whether the proxy is a gateway.
+pub(super) fn is_router(inputs: &Inputs) -> bool {
+    inputs.profile.kind == ProxyKind::Router
+}
