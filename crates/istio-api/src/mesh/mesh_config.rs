@@ -60,6 +60,7 @@ messages! {
         pub discovery_selectors: Vec<LabelSelector>,
         pub path_normalization: Option<ProxyPathNormalization>,
         pub default_http_retry_policy: Option<HttpRetry>,
+        pub default_inbound_http_retry_policy: Option<HttpRetry>,
         pub mesh_mtls as "mesh_mTLS": Option<TlsConfig>,
         pub tls_defaults: Option<TlsConfig>,
         pub default_traffic_policy: Option<DefaultTrafficPolicy>,

@@ -9,6 +9,7 @@ mod kube;
 mod mesh_config;
 mod networking;
 mod object;
+mod providers;
 pub mod proxy;
 mod proxy_config;
 

@@ -117,7 +117,7 @@ fn rewrite(reader: &mut Reader<'_>, spec: &api::HttpRewrite) -> Rewrite {
 }
 
 /// Retries of a rule or of the mesh.
-pub(super) fn retry(reader: &mut Reader<'_>, spec: &api::HttpRetry) -> Retry {
+pub(in crate::parse) fn retry(reader: &mut Reader<'_>, spec: &api::HttpRetry) -> Retry {
     if spec.attempts < 0 {
         reader.refuse("attempts", "number-negative", format!("{} is negative", spec.attempts));
     }

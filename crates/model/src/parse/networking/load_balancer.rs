@@ -94,7 +94,10 @@ fn is_prime(number: u64) -> bool {
 ///
 /// One of `distribute`, `failover` and `failoverPriority` only counts, in this order; shares of a
 /// locality must sum up to 100 (Istio API reference).
-pub(super) fn locality(reader: &mut Reader<'_>, spec: &api::LocalityLoadBalancerSetting) -> LocalityLb {
+pub(in crate::parse) fn locality(
+    reader: &mut Reader<'_>,
+    spec: &api::LocalityLoadBalancerSetting,
+) -> LocalityLb {
     let failover = !spec.failover.is_empty() || !spec.failover_priority.is_empty();
     if failover && !spec.distribute.is_empty() {
         reader.refuse(
@@ -120,7 +123,7 @@ pub(super) fn locality(reader: &mut Reader<'_>, spec: &api::LocalityLoadBalancer
 }
 
 /// Zone-aware routing, of a rule or of the mesh.
-pub(super) fn zone_aware(spec: &api::ZoneAwareLoadBalancerSetting) -> ZoneAware {
+pub(in crate::parse) fn zone_aware(spec: &api::ZoneAwareLoadBalancerSetting) -> ZoneAware {
     let failover: Vec<(Text, Text)> =
         spec.failover.iter().map(|one| (text(&one.from), text(&one.to))).collect();
     ZoneAware {

@@ -12,14 +12,14 @@
 mod destination_rule;
 mod gateway;
 mod http_match;
-mod http_route;
-mod load_balancer;
+pub(super) mod http_route;
+pub(super) mod load_balancer;
 mod peer_authentication;
 mod proxy_config;
-mod reader;
+pub(super) mod reader;
 mod service_entry;
 mod sidecar;
-mod traffic_policy;
+pub(super) mod traffic_policy;
 mod virtual_service;
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ use crate::key::Meta;
 use crate::{Kind, Problem, Value};
 
 /// A value, unless the object was refused, and what is wrong with the object.
-type Outcome<T> = (Option<T>, Vec<Problem>);
+pub(super) type Outcome<T> = (Option<T>, Vec<Problem>);
 
 /// Fields that an object of any kind may have.
 const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];

@@ -13,7 +13,7 @@ use crate::networking::ExportTo;
 use crate::{Host, Key, Labels, Problem, Text};
 
 /// Walks through one object and gathers what is wrong with it.
-pub(super) struct Reader<'a> {
+pub(in crate::parse) struct Reader<'a> {
     key: Key,
     domain: &'a str,
     path: String,
@@ -22,32 +22,38 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(meta: &Meta, domain: &'a str) -> Self {
-        Self { key: meta.key.clone(), domain, path: "spec".to_owned(), refused: false, problems: Vec::new() }
+    pub(in crate::parse) fn new(meta: &Meta, domain: &'a str) -> Self {
+        Self { path: "spec".to_owned(), domain, ..Self::of_whole(&meta.key) }
+    }
+
+    /// A reader of something that is no object with a spec, such as a file.
+    pub(in crate::parse) fn of_whole(key: &Key) -> Self {
+        Self { key: key.clone(), domain: "", path: String::new(), refused: false, problems: Vec::new() }
     }
 
     /// The value with its problems; no value if the object was refused.
-    pub(super) fn finish<T>(self, value: T) -> Outcome<T> {
+    pub(in crate::parse) fn finish<T>(self, value: T) -> Outcome<T> {
         ((!self.refused).then_some(value), self.problems)
     }
 
     /// The object's namespace.
-    pub(super) fn namespace(&self) -> &Text {
+    pub(in crate::parse) fn namespace(&self) -> &Text {
         &self.key.namespace
     }
 
     /// Reads what stands one step further in.
-    pub(super) fn inside<T>(&mut self, step: impl Display, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(in crate::parse) fn inside<T>(&mut self, step: impl Display, read: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
+        let dot = if length == 0 { "" } else { "." };
         // Writing to a string does not fail.
-        let _ = write!(self.path, ".{step}");
+        let _ = write!(self.path, "{dot}{step}");
         let value = read(self);
         self.path.truncate(length);
         value
     }
 
     /// Reads what may stand one step further in.
-    pub(super) fn optional<A, T>(
+    pub(in crate::parse) fn optional<A, T>(
         &mut self,
         step: &str,
         value: Option<&A>,
@@ -57,7 +63,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the elements of a list.
-    pub(super) fn each<A, T>(
+    pub(in crate::parse) fn each<A, T>(
         &mut self,
         field: &str,
         list: &[A],
@@ -70,32 +76,33 @@ impl<'a> Reader<'a> {
     }
 
     /// Something without which the object cannot be used.
-    pub(super) fn refuse(&mut self, field: &str, code: &'static str, detail: impl Into<Text>) {
+    pub(in crate::parse) fn refuse(&mut self, field: &str, code: &'static str, detail: impl Into<Text>) {
         self.refused = true;
         self.leave_out(field, code, detail);
     }
 
     /// Something that is left out.
-    pub(super) fn leave_out(&mut self, field: &str, code: &'static str, detail: impl Into<Text>) {
+    pub(in crate::parse) fn leave_out(&mut self, field: &str, code: &'static str, detail: impl Into<Text>) {
         let problem = Problem::error(&self.key, code, self.place(field), detail);
         self.problems.push(problem);
     }
 
     /// Something that works, but hardly as meant.
-    pub(super) fn warn(&mut self, field: &str, code: &'static str, detail: impl Into<Text>) {
+    pub(in crate::parse) fn warn(&mut self, field: &str, code: &'static str, detail: impl Into<Text>) {
         let problem = Problem::warning(&self.key, code, self.place(field), detail);
         self.problems.push(problem);
     }
 
     fn place(&self, field: &str) -> Text {
-        match field {
-            "" => self.path.as_str().into(),
-            _ => format!("{}.{field}", self.path).into(),
+        match (self.path.as_str(), field) {
+            (path, "") => path.into(),
+            ("", field) => field.into(),
+            (path, field) => format!("{path}.{field}").into(),
         }
     }
 
     /// A host whose short name the object's namespace completes.
-    pub(super) fn host(&self, name: &str) -> Host {
+    pub(in crate::parse) fn host(&self, name: &str) -> Host {
         if name.parse::<IpAddr>().is_ok() {
             return Host::new(name);
         }
@@ -103,7 +110,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A port, 0 if nothing was said.
-    pub(super) fn port(&mut self, field: &str, number: u32) -> u16 {
+    pub(in crate::parse) fn port(&mut self, field: &str, number: u32) -> u16 {
         u16::try_from(number).unwrap_or_else(|_| {
             self.refuse(field, "port-out-of-range", format!("port {number} is not in the range 1 to 65535"));
             0
@@ -111,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A port that must be there.
-    pub(super) fn required_port(&mut self, field: &str, number: u32) -> u16 {
+    pub(in crate::parse) fn required_port(&mut self, field: &str, number: u32) -> u16 {
         if number == 0 {
             self.refuse(field, "port-missing", "a port from 1 to 65535 is due");
         }
@@ -119,7 +126,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A duration that is not negative.
-    pub(super) fn duration(&mut self, field: &str, written: Option<leniency::Duration>) -> Option<Duration> {
+    pub(in crate::parse) fn duration(
+        &mut self,
+        field: &str,
+        written: Option<leniency::Duration>,
+    ) -> Option<Duration> {
         let written = written?;
         let duration = written.to_std();
         if duration.is_none() {
@@ -129,7 +140,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A duration that proxies accept only if it is longer than nothing; zero is left out.
-    pub(super) fn positive_duration(
+    pub(in crate::parse) fn positive_duration(
         &mut self,
         field: &str,
         written: Option<leniency::Duration>,
@@ -143,7 +154,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of which zero and less mean "not said".
-    pub(super) fn limit(&mut self, field: &str, number: i32) -> Option<u32> {
+    pub(in crate::parse) fn limit(&mut self, field: &str, number: i32) -> Option<u32> {
         if number < 0 {
             self.refuse(field, "number-negative", format!("{number} is negative"));
         }
@@ -151,7 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A share of weights.
-    pub(super) fn weight(&mut self, number: i32) -> u32 {
+    pub(in crate::parse) fn weight(&mut self, number: i32) -> u32 {
         u32::try_from(number).unwrap_or_else(|_| {
             self.refuse("weight", "weight-negative", format!("weight {number} is negative"));
             0
@@ -159,7 +170,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Destinations of which at least one must have a weight, if there are several.
-    pub(super) fn weights(&mut self, field: &str, weights: impl Iterator<Item = u32>) {
+    pub(in crate::parse) fn weights(&mut self, field: &str, weights: impl Iterator<Item = u32>) {
         let weights: Vec<_> = weights.collect();
         if weights.len() > 1 && weights.iter().all(|weight| *weight == 0) {
             self.refuse(field, "weights-zero", "no destination has a weight");
@@ -167,7 +178,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A regular expression of which proxies can make something.
-    pub(super) fn regex(&mut self, field: &str, pattern: &str) -> Text {
+    pub(in crate::parse) fn regex(&mut self, field: &str, pattern: &str) -> Text {
         if let Err(error) = regex::Regex::new(pattern) {
             // The long form of the error draws an arrow over several lines; its last line is the cause.
             let text = error.to_string();
@@ -178,7 +189,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Who may see the object: `*` wins, then `~`; `.` is the object's namespace.
-    pub(super) fn export_to(&self, list: &[String]) -> ExportTo {
+    pub(in crate::parse) fn export_to(&self, list: &[String]) -> ExportTo {
         let has = |word: &str| list.iter().any(|one| one == word);
         if list.is_empty() {
             return ExportTo::Unset;
@@ -198,21 +209,21 @@ impl<'a> Reader<'a> {
 }
 
 /// Shared text.
-pub(super) fn text(written: &str) -> Text {
+pub(in crate::parse) fn text(written: &str) -> Text {
     written.into()
 }
 
 /// A list of shared text.
-pub(super) fn texts(written: &[String]) -> Vec<Text> {
+pub(in crate::parse) fn texts(written: &[String]) -> Vec<Text> {
     written.iter().map(|one| text(one)).collect()
 }
 
 /// Labels.
-pub(super) fn labels(written: &BTreeMap<String, String>) -> Labels {
+pub(in crate::parse) fn labels(written: &BTreeMap<String, String>) -> Labels {
     written.iter().map(|(key, value)| (text(key), text(value))).collect()
 }
 
 /// Pairs in the order of their names.
-pub(super) fn pairs(written: &BTreeMap<String, String>) -> Vec<(Text, Text)> {
+pub(in crate::parse) fn pairs(written: &BTreeMap<String, String>) -> Vec<(Text, Text)> {
     written.iter().map(|(key, value)| (text(key), text(value))).collect()
 }

@@ -42,7 +42,10 @@ fn port_level(reader: &mut Reader<'_>, spec: &api::PortTrafficPolicy) -> (u16, A
 }
 
 /// Limits of connections and requests.
-pub(super) fn connection_pool(reader: &mut Reader<'_>, spec: &api::ConnectionPoolSettings) -> ConnectionPool {
+pub(in crate::parse) fn connection_pool(
+    reader: &mut Reader<'_>,
+    spec: &api::ConnectionPoolSettings,
+) -> ConnectionPool {
     ConnectionPool {
         tcp: reader.optional("tcp", spec.tcp.as_ref(), tcp_pool),
         http: reader.optional("http", spec.http.as_ref(), http_pool),
@@ -61,7 +64,7 @@ fn tcp_pool(reader: &mut Reader<'_>, spec: &api::TcpSettings) -> TcpPool {
 }
 
 /// Keepalive of connections.
-pub(super) fn keepalive(reader: &mut Reader<'_>, spec: &api::TcpKeepalive) -> TcpKeepalive {
+pub(in crate::parse) fn keepalive(reader: &mut Reader<'_>, spec: &api::TcpKeepalive) -> TcpKeepalive {
     TcpKeepalive {
         probes: spec.probes,
         time: reader.duration("time", spec.time),
@@ -91,7 +94,7 @@ fn http_pool(reader: &mut Reader<'_>, spec: &api::HttpSettings) -> HttpPool {
 }
 
 /// When endpoints are ejected.
-pub(super) fn outlier(reader: &mut Reader<'_>, spec: &api::OutlierDetection) -> OutlierDetection {
+pub(in crate::parse) fn outlier(reader: &mut Reader<'_>, spec: &api::OutlierDetection) -> OutlierDetection {
     if spec.consecutive_errors != 0 {
         let detail = "without effect; consecutive5xxErrors has taken its place";
         reader.warn("consecutiveErrors", "field-without-effect", detail);
