@@ -26,4 +26,5 @@ pub mod offline;
 pub mod processes;
 pub mod proxy;
 pub mod simulate;
+pub mod suite;
 pub mod verdict;

@@ -45,13 +45,14 @@ impl Answer {
     }
 }
 
-/// The product, as the judges see it. Called from several threads at once.
-pub type Translate<'a> = dyn Fn(&Request) -> Answer + Sync + 'a;
+/// The product, as the judges see it; an error says why the proxy is not served. Called from several threads at
+/// once.
+pub type Translate<'a> = dyn Fn(&Request) -> Result<Answer, String> + Sync + 'a;
 
 /// Asks the product, and turns a panic of it into a message so that one bad case does not end the run.
 pub fn ask(translate: &Translate<'_>, request: &Request) -> Result<Answer, String> {
-    catch_unwind(AssertUnwindSafe(|| translate(request)))
-        .map_err(|cause| format!("panicked: {}", text(&*cause)))
+    let asked = catch_unwind(AssertUnwindSafe(|| translate(request)));
+    asked.unwrap_or_else(|cause| Err(format!("panicked: {}", text(&*cause))))
 }
 
 fn text(cause: &(dyn Any + Send)) -> String {
@@ -65,8 +66,8 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_product_becomes_a_message() {
-        let fails = |_: &Request| -> Answer { panic!("no such host") };
+        let fails = |_: &Request| -> Result<Answer, String> { panic!("no such host") };
         assert_eq!(ask(&fails, &Request::default()), Err("panicked: no such host".to_owned()));
-        assert_eq!(ask(&|_| Answer::default(), &Request::default()), Ok(Answer::default()));
+        assert_eq!(ask(&|_| Ok(Answer::default()), &Request::default()), Ok(Answer::default()));
     }
 }

@@ -65,7 +65,7 @@ fn recorded_answers_pass_and_damaged_ones_fail() {
     let filter = Filter { families: [1, 5].into(), ..Filter::default() };
     let parrot = Parrot::new(&root, &filter);
 
-    let board = golden::judge(&root, &filter, &|request| parrot.answer(request)).expect("judged");
+    let board = golden::judge(&root, &filter, &|request| Ok(parrot.answer(request))).expect("judged");
     assert_eq!(board.counted().filter(|file| !file.passed()).count(), 0);
     assert!(board.files.len() > 100, "{} files", board.files.len());
 
@@ -73,7 +73,7 @@ fn recorded_answers_pass_and_damaged_ones_fail() {
         let mut answer = parrot.answer(request);
         let resources = answer.resources.values_mut().flatten();
         resources.for_each(|(_, resource)| resource["name"] = Value::from("damaged"));
-        answer
+        Ok(answer)
     };
     let board = golden::judge(&root, &filter, &damaged).expect("judged");
     let empty = |file: &golden::FileVerdict| {
@@ -146,14 +146,14 @@ fn a_real_envoy_accepts_what_was_recorded_and_refuses_damage() {
     let stripped = |request: &Request| {
         let mut answer = parrot.answer(request);
         answer.resources.values_mut().flatten().for_each(|(_, resource)| strip(resource, &known));
-        answer
+        Ok(answer)
     };
     let verdicts = envoy::judge(&root, &filter, &envoy, &stripped).expect("judged");
     let failed: Vec<_> = verdicts.iter().filter(|verdict| verdict.failure.is_some()).collect();
     assert!(failed.is_empty() && verdicts.len() > 20, "{failed:#?} of {}", verdicts.len());
 
     let one = Filter { case: Some("gw-bind".to_owned()), ..filter };
-    let verdicts = envoy::judge(&root, &one, &envoy, &|request| parrot.answer(request)).expect("judged");
+    let verdicts = envoy::judge(&root, &one, &envoy, &|request| Ok(parrot.answer(request))).expect("judged");
     assert!(
         !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.failure.is_some()),
         "{verdicts:#?}"

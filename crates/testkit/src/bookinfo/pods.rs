@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn pods_are_found_among_other_objects() {
-        let text = "kind: Service\n---\nkind: Pod\nmetadata: {name: a, namespace: n, labels: {app: x}}\n\
+        let text = "kind: Service\n---\nkind: Pod\nmetadata: {name: a, namespace: books, labels: {app: x}}\n\
                     spec: {serviceAccountName: s}\nstatus: {podIP: 127.18.0.9}\n";
         let pods = parse_pods(text).unwrap();
         assert_eq!(pods.len(), 1);

@@ -19,7 +19,7 @@ pub type ParseNode<'a> = dyn Fn(&Value) -> Result<ParsedNode, String> + Sync + '
 /// A node as it was understood.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ParsedNode {
-    /// `type~address~name~domain`, put together again from its parsed parts.
+    /// `type~address~name~domain`.
     pub id: String,
     /// Region, zone and subzone; empty where not given.
     pub locality: [String; 3],

@@ -27,8 +27,8 @@ const MOST_FINDINGS: usize = 400;
 /// Something wrong with one file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
-    /// The product panicked.
-    Panic(String),
+    /// The product refused the proxy, or panicked.
+    Refused(String),
     /// A recorded resource is not in the answer.
     Missing(String),
     /// The answer has a resource that was not recorded.
@@ -41,7 +41,7 @@ impl Finding {
     /// What findings of one cause have in common: kind and place, names and indexes erased.
     pub fn key(&self) -> String {
         match self {
-            Self::Panic(message) => format!("panic {}", message.chars().take(120).collect::<String>()),
+            Self::Refused(message) => format!("refused: {}", message.chars().take(120).collect::<String>()),
             Self::Missing(name) => format!("missing resource {}", erased_name(name)),
             Self::Extra(name) => format!("extra resource {}", erased_name(name)),
             Self::Differs(_, difference) => super::group::key(difference),
@@ -178,7 +178,7 @@ fn judge_proxy(
 
 fn judge_file(recorded: &[Recorded], answer: &Result<Answer, String>, kind: &str) -> (Vec<Finding>, bool) {
     match answer {
-        Err(message) => (vec![Finding::Panic(message.clone())], false),
+        Err(message) => (vec![Finding::Refused(message.clone())], false),
         Ok(answer) => {
             let findings = findings(recorded, answer.of(kind));
             let names =

@@ -51,7 +51,7 @@ pub fn file_text(file: &FileVerdict, most: usize) -> String {
 /// One finding in one line: kind, resource, place, expected and actual value.
 pub fn finding_text(finding: &Finding) -> String {
     match finding {
-        Finding::Panic(message) => message.clone(),
+        Finding::Refused(message) => format!("refused: {message}"),
         Finding::Missing(name) => format!("missing resource {name}"),
         Finding::Extra(name) => format!("extra resource {name}"),
         Finding::Differs(name, difference) => {
