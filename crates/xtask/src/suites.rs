@@ -8,20 +8,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::{MetadataCommand, Target, TargetKind};
-use clap::Args;
 
 use crate::{demo, repo, tidy, tools};
-
-/// What to run of the corpora.
-#[derive(Args, Default)]
-pub(crate) struct CorpusArguments {
-    /// One family instead of all.
-    #[arg(long)]
-    family: Option<String>,
-    /// Where to write the report of failures.
-    #[arg(long)]
-    report: Option<PathBuf>,
-}
 
 /// Formatting, clippy, documentation, tidy: warnings are failures. All are run, whatever the first says.
 pub(crate) fn lint() -> Result<()> {
@@ -52,7 +40,7 @@ pub(crate) fn test() -> Result<()> {
             repo::run(tests.args(["test", "--workspace", "--no-fail-fast", "--locked"]))
         }),
         stage("tidy", tidy::run),
-        stage("corpus", || corpus(&CorpusArguments::default())),
+        stage("corpus", || corpus(Vec::new())),
         stage("end to end", end_to_end),
         stage("demo", demo::once),
     ])
@@ -67,21 +55,15 @@ fn all(stages: Vec<Result<()>>) -> Result<()> {
 }
 
 /// The recorded corpora, if their folder is there. The target is a program of its own (`harness = false`) and
-/// takes our arguments.
-pub(crate) fn corpus(arguments: &CorpusArguments) -> Result<()> {
+/// takes our words (`testkit::suite::Arguments`); files that they name are relative to where we were started.
+pub(crate) fn corpus(words: Vec<OsString>) -> Result<()> {
     let Some(folder) = corpus_folder()? else {
         return skip("the corpora", "none beside the repository, and PILOTHOUSE_CORPUS names none");
     };
-    let mut words = Vec::new();
-    if let Some(family) = &arguments.family {
-        words.extend(["--family".into(), family.into()]);
-    }
-    if let Some(report) = &arguments.report {
-        let report = env::current_dir().context("finding the current folder")?.join(report);
-        words.extend(["--report".into(), report.into_os_string()]);
-    }
+    let here = env::current_dir().context("finding the current folder")?;
     let envoy = tools::install()?.envoy;
-    let variables = [("PILOTHOUSE_CORPUS", folder), ("PILOTHOUSE_ENVOY", envoy)];
+    let variables =
+        [("PILOTHOUSE_CORPUS", folder), ("PILOTHOUSE_ENVOY", envoy), ("PILOTHOUSE_STARTED_IN", here)];
     Suite { name: "corpus", kind: TargetKind::Test, words }.run(&variables)
 }
 
