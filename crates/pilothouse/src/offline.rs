@@ -1,0 +1,147 @@
+//! `translate`: what a proxy would be served, from files and without a server.
+//!
+//! An in-process client of the very view that the server serves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use envoy_api::{Name, type_url};
+use memo::Shared;
+use mesh::Snapshot;
+use model::parse::{Context, parse_mesh_config};
+use model::{Change, Key, Kind, Value};
+use push::{Engine, Planner, Wanted};
+use serde_json::Value as Json;
+use sources::{File, Folder};
+use tokio::time::Instant;
+use xds::View;
+
+use crate::settings;
+
+/// What is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Files as (path, text).
+    pub files: Vec<(String, String)>,
+    /// MeshConfig as YAML, over the built-in defaults.
+    pub mesh: Option<String>,
+    /// Switches by name.
+    pub env: BTreeMap<String, String>,
+    /// The node in JSON.
+    pub node: Json,
+    /// Types to show (`cds`, `eds`, `lds`, `rds`); empty for all.
+    pub types: Vec<String>,
+    /// Names to ask for beside those that a proxy would ask for.
+    pub names: BTreeMap<String, Vec<String>>,
+}
+
+/// What a proxy would be served.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// By short type name: (name, resource).
+    pub resources: BTreeMap<String, Vec<(String, Json)>>,
+    /// What is wrong with the input, one line each.
+    pub problems: Vec<String>,
+}
+
+const TYPES: [(&str, &str); 4] = [
+    ("cds", type_url::CLUSTER),
+    ("eds", type_url::ENDPOINT),
+    ("lds", type_url::LISTENER),
+    ("rds", type_url::ROUTE),
+];
+
+/// What a proxy would be served, or why its node is refused.
+pub fn translate(request: &Request) -> Result<Answer, String> {
+    let (snapshot, problems) = load(request);
+    let proxy = push::proxy(&node(&request.node)?)?;
+    let member = snapshot.member(&Shared::new(proxy));
+    let names = |kind: &str| request.names.get(kind).into_iter().flatten().map(|name| Name::from(name.as_str()));
+    let wanted = Wanted { routes: names("rds").collect() };
+    let view = Planner::default().view(&snapshot, &member, &wanted, Instant::now());
+    let shown = TYPES.iter().filter(|(short, _)| request.types.is_empty() || request.types.iter().any(|one| one == short));
+    let resources = shown.map(|(short, url)| ((*short).to_owned(), resources(&view, url, names(short).collect())));
+    Ok(Answer { resources: resources.collect(), problems })
+}
+
+/// The state of the mesh that the files make, and what is wrong with them.
+fn load(request: &Request) -> (Snapshot, Vec<String>) {
+    let (settings, mut problems) = settings::parse(&request.env);
+    let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
+    let mut folder = Folder::new(context.clone());
+    let files = request.files.iter().map(|(path, text)| File { path: path.as_str().into(), text: Some(text.clone()) });
+    let mut changes = folder.update(files);
+    changes.extend(request.mesh.as_deref().map(|text| mesh_config(text, &context)));
+    problems.extend(changes.iter().flat_map(lines));
+    let (mut engine, _handle, _commands) = Engine::new(settings);
+    engine.change(changes, Instant::now());
+    (engine.snapshot().clone(), problems)
+}
+
+/// The change that a MeshConfig file makes.
+pub fn mesh_config(text: &str, context: &Context) -> Change {
+    let key = Key { cluster: context.cluster.clone(), kind: Kind::MeshConfig, namespace: "".into(), name: "mesh".into() };
+    let mut problems = Vec::new();
+    let value = match sources::yaml::<Json>(text) {
+        Ok(written) => parse_mesh_config(&written, &key, &mut problems),
+        Err((line, message)) => {
+            let problem = model::Problem::error(&key, "not-yaml", "", format!("not YAML: {message}"));
+            problems.push(model::Problem { line, ..problem });
+            None
+        }
+    };
+    let value = value.map(|mesh| Value::MeshConfig(Box::new(mesh)));
+    Change { key, value, origin: std::sync::Arc::default(), problems }
+}
+
+/// The problems of a change as lines with their place.
+pub fn lines(change: &Change) -> impl Iterator<Item = String> {
+    change.problems.iter().map(|problem| match (&*change.origin.file, problem.line) {
+        ("", _) => problem.to_string(),
+        (file, 0) => format!("{file}: {problem}"),
+        (file, line) => format!("{file}:{line}: {problem}"),
+    })
+}
+
+/// A node in JSON as the message on the wire.
+fn node(json: &Json) -> Result<envoy_api::envoy::config::core::v3::Node, String> {
+    use prost::Message;
+    let Some(descriptor) = envoy_api::reflect::pool().get_message_by_name("envoy.config.core.v3.Node") else {
+        return Err("node: its type is not known".into());
+    };
+    let message = envoy_api::json::parse_as(&descriptor, json, envoy_api::json::UnknownFields::Skip)
+        .map_err(|error| format!("node: {error}"))?;
+    let bytes = envoy_api::reflect::encode(&message);
+    envoy_api::envoy::config::core::v3::Node::decode(bytes).map_err(|error| format!("node: {error}"))
+}
+
+/// What a client holds that asks for everything (clusters, listeners) or for what those mention
+/// (endpoints, routes), and for `more`.
+fn resources(view: &View, url: &str, more: BTreeSet<Name>) -> Vec<(String, Json)> {
+    let Some(served) = view.types.get(url) else { return Vec::new() };
+    let mut names: BTreeSet<Name> = match url {
+        type_url::ENDPOINT => endpoint_names(view),
+        type_url::ROUTE => route_names(view),
+        _ => served.iter().map(|resource| resource.name.clone()).collect(),
+    };
+    names.extend(more);
+    let found = names.iter().filter_map(|name| served.get(name));
+    found.map(|resource| (resource.name.to_string(), envoy_api::json::resource(url, &resource.body.to_bytes()))).collect()
+}
+
+/// The clusters that take their endpoints by name, as a proxy asks for them.
+fn endpoint_names(view: &View) -> BTreeSet<Name> {
+    use envoy_api::envoy::config::cluster::v3::Cluster;
+    use prost::Message;
+    let clusters = view.types.get(type_url::CLUSTER).into_iter().flat_map(|served| served.iter());
+    let asked = clusters.filter_map(|cluster| {
+        let message = Cluster::decode(cluster.body.to_bytes()).ok()?;
+        let service = message.eds_cluster_config?.service_name;
+        Some(if service.is_empty() { cluster.name.clone() } else { service.into() })
+    });
+    asked.collect()
+}
+
+fn route_names(view: &View) -> BTreeSet<Name> {
+    let listeners = view.types.get(type_url::LISTENER).into_iter().flat_map(|served| served.iter());
+    listeners.flat_map(|listener| listener.needs.routes.iter().cloned()).collect()
+}

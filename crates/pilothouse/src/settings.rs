@@ -1,0 +1,147 @@
+//! The one table of settings: istiod's environment variables by their own names.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use model::Decimal;
+use model::settings::Settings;
+
+/// One setting: its variable, what it is by default, and its effect in a sentence.
+pub struct Setting {
+    /// The environment variable, as istiod calls it.
+    pub name: &'static str,
+    /// The default, as it would be written.
+    pub default: &'static str,
+    /// What it does.
+    pub effect: &'static str,
+    field: Field,
+}
+
+/// Where a setting is kept.
+enum Field {
+    Flag(fn(&mut Settings) -> &mut bool),
+    Number(fn(&mut Settings) -> &mut u32),
+    Decimal(fn(&mut Settings) -> &mut Decimal),
+    Time(fn(&mut Settings) -> &mut Duration),
+}
+
+macro_rules! settings {
+    ($($name:literal $kind:ident $field:ident $default:literal $effect:literal)*) => {
+        /// All settings that change what proxies are sent, in the order in which they are listed to people.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            name: $name,
+            default: $default,
+            effect: $effect,
+            field: Field::$kind(|settings| &mut settings.$field),
+        }),*];
+    };
+}
+
+settings! {
+    "PILOT_ENABLE_ALPN_FILTER" Flag alpn_filter "true" "Outbound HTTP carries the istio.alpn filter."
+    "PILOT_ENABLE_METADATA_EXCHANGE" Flag metadata_exchange "true" "Proxies tell each other what workload they are."
+    "PILOT_DISABLE_MX_ALPN" Flag disable_mx_alpn "false" "istio-peer-exchange is left out of ALPN lists."
+    "PILOT_ENABLE_TELEMETRY_LABEL" Flag telemetry_label "true" "Clusters carry their services' names as metadata."
+    "PILOT_ENDPOINT_TELEMETRY_LABEL" Flag endpoint_telemetry_label "true" "Endpoints carry their workload's name as metadata."
+    "PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS" Flag auto_send_unhealthy "true" "Endpoints that are not ready are sent as unhealthy unless a rule forbids it."
+    "PILOT_SEND_UNHEALTHY_ENDPOINTS" Flag send_unhealthy "false" "Endpoints that are not ready are always sent as unhealthy."
+    "ENABLE_ENHANCED_DESTINATIONRULE_MERGE" Flag enhanced_rule_merge "true" "DestinationRules of one host are merged only if they are exported alike."
+    "PILOT_UNIFIED_SIDECAR_SCOPE" Flag unified_sidecar_scope "true" "The root namespace's Sidecar is evaluated in each workload's own namespace."
+    "PILOT_SIDECAR_PICK_BEST_SERVICE_NAMESPACE" Flag pick_best_service_namespace "true" "Of services with one host in several namespaces the best one is taken, not the first by alphabet."
+    "PILOT_ENABLE_ROUTE_COLLAPSE_OPTIMIZATION" Flag route_collapse "true" "Gateway hosts with equal routes share a virtual host."
+    "PILOT_ENABLE_ABSOLUTE_FQDN_VHOST_DOMAIN" Flag absolute_fqdn_domain "true" "Virtual hosts also match names that end in a dot."
+    "PILOT_ENABLE_STRICT_GATEWAY_MERGING" Flag strict_gateway_merging "true" "Gateways of other namespaces are not merged into managed ones."
+    "PILOT_FILTER_GATEWAY_CLUSTER_CONFIG" Flag filter_gateway_clusters "false" "Gateways are sent only the clusters that their routes name."
+    "PILOT_SCOPE_GATEWAY_TO_NAMESPACE" Flag scope_gateway_to_namespace "false" "Gateways select workloads of their own namespace only."
+    "ISTIO_DUAL_STACK" Flag dual_stack "false" "Proxies with IPv4 and IPv6 addresses get listeners and endpoints of both."
+    "DISABLE_SHADOW_HOST_SUFFIX" Flag disable_shadow_host_suffix "true" "Mirrored requests keep their host as it is."
+    "PILOT_ENABLE_IP_AUTOALLOCATE" Flag ip_autoallocate "true" "ServiceEntries without addresses are given some."
+    "PILOT_ENABLE_MONGO_FILTER" Flag mongo_filter "true" "Mongo ports carry the mongo_proxy filter."
+    "PILOT_ENABLE_MYSQL_FILTER" Flag mysql_filter "false" "MySQL ports carry the mysql_proxy filter."
+    "PILOT_ENABLE_REDIS_FILTER" Flag redis_filter "false" "Redis ports carry the redis_proxy filter."
+    "PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES" Flag eds_for_headless "false" "Headless services get their endpoints by EDS."
+    "ENABLE_100_CONTINUE_HEADERS" Flag continue_100 "true" "Answers with status 100 are passed on."
+    "PILOT_SIDECAR_USE_REMOTE_ADDRESS" Flag sidecar_use_remote_address "false" "Outbound listeners of sidecars trust the connection's own address."
+    "PILOT_ENABLE_PERSISTENT_SESSION_FILTER" Flag persistent_session_filter "false" "Services with session labels get the stateful_session filter."
+    "ENABLE_LOCALITY_WEIGHTED_LB_CONFIG" Flag locality_weighted_lb "false" "Clusters always weight localities."
+    "MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP" Number max_connections_per_event_loop "1" "Connections that a listener accepts in one turn; 0 for no limit."
+    "ENABLE_MULTICLUSTER_HEADLESS" Flag multicluster_headless "true" "Names of headless services resolve to endpoints of all clusters."
+    "PREFER_DESTINATIONRULE_TLS_FOR_EXTERNAL_SERVICES" Flag prefer_rule_tls_for_external "true" "For services outside the mesh a rule's TLS wins over certificates of the proxy's metadata."
+    "PILOT_TRACE_SAMPLING" Decimal trace_sampling "1.0" "Percent of requests that are traced where nothing else says it."
+    "PILOT_HTTP10" Flag http10 "false" "HTTP/1.0 is accepted everywhere."
+    "PILOT_SKIP_VALIDATE_TRUST_DOMAIN" Flag skip_validate_trust_domain "false" "Peers of any trust domain are accepted."
+    "ENABLE_TLS_ON_SIDECAR_INGRESS" Flag tls_on_sidecar_ingress "false" "TLS settings of Sidecar ingress listeners are applied."
+    "PILOT_ALLOW_SIDECAR_SERVICE_INBOUND_LISTENER_MERGE" Flag sidecar_service_inbound_merge "false" "Sidecar ingress listeners stand beside those made from services."
+    "PILOT_ENABLE_HEADLESS_FILTER_CHAIN_LISTENER" Flag headless_filter_chain_listener "false" "Headless TCP services get one listener with a chain per endpoint."
+    "PILOT_ENABLE_QUIC_LISTENERS" Flag quic_listeners "false" "Gateways offer HTTP/3 where a UDP port leads to them."
+    "DISABLE_TRACK_REMAINING_CB_METRICS" Flag disable_track_remaining "true" "Circuit breakers do not report what remains."
+    "PILOT_DNS_CARES_UDP_MAX_QUERIES" Number cares_udp_max_queries "100" "Queries on one UDP channel of a proxy's resolver."
+    "PILOT_DNS_JITTER_DURATION" Time dns_jitter "100ms" "Spread of a proxy's name resolutions."
+    "PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT" Time transport_socket_connect_timeout "15s" "Time limit of a listener's TLS handshake."
+    "ENABLE_HCM_INTERNAL_NETWORKS" Flag hcm_internal_networks "false" "Addresses of mesh networks count as internal."
+    "PILOT_ENABLE_SERVICEENTRY_SELECT_PODS" Flag select_pods "true" "ServiceEntries select pods."
+    "PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES" Flag select_workload_entries "true" "Kubernetes Services select WorkloadEntries."
+    "ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS" Flag ipv4_outbound_for_ipv6 "false" "IPv6 proxies reach IPv4 destinations too."
+}
+
+/// Settings from an environment, over the defaults; every value that cannot be read is told at once and
+/// its default kept, as istiod does.
+pub fn parse(environment: &BTreeMap<String, String>) -> (Settings, Vec<String>) {
+    let mut settings = Settings::default();
+    let mut problems = Vec::new();
+    for setting in SETTINGS {
+        if let Some(text) = environment.get(setting.name).filter(|text| !text.is_empty())
+            && !setting.set(&mut settings, text)
+        {
+            let Setting { name, default, .. } = setting;
+            problems.push(format!("{name}: '{text}' cannot be read; {default} is used"));
+        }
+    }
+    (settings, problems)
+}
+
+impl Setting {
+    fn set(&self, settings: &mut Settings, text: &str) -> bool {
+        fn put<T>(field: &mut T, value: Option<T>) -> bool {
+            value.map(|value| *field = value).is_some()
+        }
+        match self.field {
+            Field::Flag(field) => put(field(settings), flag(text)),
+            Field::Number(field) => put(field(settings), text.parse().ok()),
+            Field::Decimal(field) => put(field(settings), text.parse().ok().map(Decimal::new)),
+            Field::Time(field) => put(field(settings), model::parse::proxy::duration(text)),
+        }
+    }
+}
+
+/// Truth values as Go reads them.
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_of_the_table_are_those_of_the_type() {
+        for setting in SETTINGS {
+            let mut settings = Settings::default();
+            assert!(setting.set(&mut settings, setting.default), "{}", setting.name);
+            assert_eq!(settings, Settings::default(), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn every_bad_value_is_told() {
+        let environment = [("PILOT_HTTP10", "maybe"), ("PILOT_TRACE_SAMPLING", "all"), ("ISTIO_DUAL_STACK", "1")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let (settings, problems) = parse(&environment);
+        assert_eq!(problems.len(), 2);
+        assert!(settings.dual_stack && !settings.http10);
+    }
+}
