@@ -55,11 +55,15 @@ pub fn translate(request: &Request) -> Result<Answer, String> {
     let (snapshot, problems) = load(request);
     let proxy = push::proxy(&node(&request.node)?)?;
     let member = snapshot.member(&Shared::new(proxy));
-    let names = |kind: &str| request.names.get(kind).into_iter().flatten().map(|name| Name::from(name.as_str()));
+    let names =
+        |kind: &str| request.names.get(kind).into_iter().flatten().map(|name| Name::from(name.as_str()));
     let wanted = Wanted { routes: names("rds").collect() };
     let view = Planner::default().view(&snapshot, &member, &wanted, Instant::now());
-    let shown = TYPES.iter().filter(|(short, _)| request.types.is_empty() || request.types.iter().any(|one| one == short));
-    let resources = shown.map(|(short, url)| ((*short).to_owned(), resources(&view, url, names(short).collect())));
+    let shown = TYPES
+        .iter()
+        .filter(|(short, _)| request.types.is_empty() || request.types.iter().any(|one| one == short));
+    let resources =
+        shown.map(|(short, url)| ((*short).to_owned(), resources(&view, url, names(short).collect())));
     Ok(Answer { resources: resources.collect(), problems })
 }
 
@@ -68,7 +72,10 @@ fn load(request: &Request) -> (Snapshot, Vec<String>) {
     let (settings, mut problems) = settings::parse(&request.env);
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
     let mut folder = Folder::new(context.clone());
-    let files = request.files.iter().map(|(path, text)| File { path: path.as_str().into(), text: Some(text.clone()) });
+    let files = request
+        .files
+        .iter()
+        .map(|(path, text)| File { path: path.as_str().into(), text: Some(text.clone()) });
     let mut changes = folder.update(files);
     changes.extend(request.mesh.as_deref().map(|text| mesh_config(text, &context)));
     problems.extend(changes.iter().flat_map(lines));
@@ -79,7 +86,12 @@ fn load(request: &Request) -> (Snapshot, Vec<String>) {
 
 /// The change that a MeshConfig file makes.
 pub fn mesh_config(text: &str, context: &Context) -> Change {
-    let key = Key { cluster: context.cluster.clone(), kind: Kind::MeshConfig, namespace: "".into(), name: "mesh".into() };
+    let key = Key {
+        cluster: context.cluster.clone(),
+        kind: Kind::MeshConfig,
+        namespace: "".into(),
+        name: "mesh".into(),
+    };
     let mut problems = Vec::new();
     let value = match sources::yaml::<Json>(text) {
         Ok(written) => parse_mesh_config(&written, &key, &mut problems),
@@ -125,7 +137,11 @@ fn resources(view: &View, url: &str, more: BTreeSet<Name>) -> Vec<(String, Json)
     };
     names.extend(more);
     let found = names.iter().filter_map(|name| served.get(name));
-    found.map(|resource| (resource.name.to_string(), envoy_api::json::resource(url, &resource.body.to_bytes()))).collect()
+    found
+        .map(|resource| {
+            (resource.name.to_string(), envoy_api::json::resource(url, &resource.body.to_bytes()))
+        })
+        .collect()
 }
 
 /// The clusters that take their endpoints by name, as a proxy asks for them.

@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn every_bad_value_is_told() {
-        let environment = [("PILOT_HTTP10", "maybe"), ("PILOT_TRACE_SAMPLING", "all"), ("ISTIO_DUAL_STACK", "1")];
+        let environment =
+            [("PILOT_HTTP10", "maybe"), ("PILOT_TRACE_SAMPLING", "all"), ("ISTIO_DUAL_STACK", "1")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let (settings, problems) = parse(&environment);
         assert_eq!(problems.len(), 2);

@@ -1,12 +1,11 @@
 //! The engine as the discovery server sees it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use envoy_api::{Name, type_url};
+use envoy_api::type_url;
 use tokio::sync::oneshot;
 use tonic::Status;
-use xds::{Answer, Connection, Hello, Hooks, Link, Question};
+use xds::{Answer, Connection, Hello, Hooks, Interest, Link, Question};
 
 use crate::engine::{Command, Handle};
 use crate::planner::Wanted;
@@ -52,9 +51,9 @@ struct EngineLink {
 }
 
 impl Link for EngineLink {
-    fn wanted(&mut self, url: &str, _wildcard: bool, names: &[Name]) -> Result<(), Status> {
+    fn wanted(&mut self, url: &str, interest: &Interest) -> Result<(), Status> {
         if url == type_url::ROUTE {
-            let routes: BTreeSet<Name> = names.iter().cloned().collect();
+            let routes = interest.names().clone();
             if self.wanted.routes != routes {
                 self.wanted.routes = routes;
                 let command = Command::Want(self.number, self.wanted.clone());
