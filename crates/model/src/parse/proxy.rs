@@ -79,7 +79,7 @@ fn proxy(node: &Node, facts: &Facts<'_>, id: Identity<'_>) -> Proxy {
         config: facts.0.get("PROXY_CONFIG").filter(|config| config.is_object()).map(parse_proxy_config),
         pod_ports: pod_ports(facts.text("POD_PORTS")),
         http_proxy_port: facts.port("HTTP_PROXY_PORT"),
-        idle_timeout: go_duration(facts.text("IDLE_TIMEOUT")),
+        idle_timeout: duration(facts.text("IDLE_TIMEOUT")),
         http10: facts.text("HTTP10") == "1",
         dns_capture: facts.flag("DNS_CAPTURE"),
         dns_auto_allocate: facts.flag("DNS_AUTO_ALLOCATE"),
@@ -240,7 +240,8 @@ fn reserved_ports(facts: &Facts<'_>) -> Vec<u16> {
     keys.into_iter().map(|key| facts.port(key)).filter(|port| *port != 0).collect()
 }
 
-fn go_duration(text: &str) -> Option<Duration> {
+/// A duration in Go's form (`1m30s`); `None` if it is none or negative.
+pub fn duration(text: &str) -> Option<Duration> {
     text.parse::<istio_api::leniency::Duration>().ok()?.to_std()
 }
 
