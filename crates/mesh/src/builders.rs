@@ -2,8 +2,9 @@
 
 use model::key::Meta;
 use model::networking::*;
+use model::parse::proxy::{Node, parse_node};
 use model::service::TargetPort;
-use model::{Change, Created, Host, Key, Kind, Labels, Protocol, Resolution, Text, Value, kube};
+use model::{Change, Created, Host, Key, Kind, Labels, Protocol, Proxy, Resolution, Text, Value, kube};
 
 use crate::Config;
 
@@ -186,4 +187,10 @@ pub(crate) fn route(destination: &str) -> HttpRoute {
     let destination = Destination { host: Host::new(host), subset: "".into(), port };
     let routes = vec![HttpDestination { destination, weight: 0, headers: HeaderChanges::default() }];
     HttpRoute { routes, ..HttpRoute::default() }
+}
+
+/// A sidecar in a namespace.
+pub(crate) fn proxy(namespace: &str) -> Proxy {
+    let id = format!("sidecar~10.0.0.9~p.{namespace}~{namespace}.svc.cluster.local");
+    parse_node(&Node { id, ..Node::default() }).unwrap()
 }

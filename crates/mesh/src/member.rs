@@ -44,19 +44,8 @@ pub struct Member {
 impl Member {
     /// Joins a proxy with a state of the mesh.
     pub(crate) fn new(snapshot: &crate::Snapshot, proxy: &Shared<Proxy>) -> Self {
-        let gateway = proxy.kind == model::ProxyKind::Router;
         let labels = proxy.labels.clone();
-        let inputs = crate::ScopeInputs {
-            namespace: proxy.namespace.clone(),
-            sidecar: if gateway { None } else { snapshot.sidecars.of(&proxy.namespace, &labels).cloned() },
-            gateway,
-            rule_labels: Labels::default(),
-            services: snapshot.services.clone(),
-            routes: snapshot.routes.clone(),
-            rules: snapshot.rules.clone(),
-            mesh: snapshot.config.mesh.clone(),
-            settings: snapshot.config.settings.clone(),
-        };
+        let inputs = crate::ScopeInputs::of(snapshot, proxy, &labels);
         Self {
             scope: snapshot.scopes.get(&inputs, Scope::new),
             authn: Shared::new(snapshot.authn.of_workload(&proxy.namespace, &labels)),

@@ -1,8 +1,9 @@
 //! Services by host, and which of them a namespace may see.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use memo::{Shared, Table};
+use model::networking::ExportTo;
 use model::{Created, Host, Key, Registry, Resolution, Service, Text};
 
 use crate::Config;
@@ -23,15 +24,20 @@ pub struct ServiceIndex {
     /// Services of one host, in order.
     by_host: Table<Host, Vec<Shared<Service>>>,
     /// All services in order.
-    ordered: Table<Order, Service>,
+    ordered: Ordered,
     /// Those visible in every namespace, in order.
-    public: Table<Order, Service>,
+    public: Ordered,
     /// Those visible in this namespace by name, in order.
-    private: Table<Text, Table<Order, Service>>,
-    /// Hosts of this namespace's services that other namespaces have services for too.
+    private: Table<Text, Ordered>,
+    /// All services of this namespace, in order.
+    by_namespace: Table<Text, Ordered>,
+    /// Hosts of this namespace's services that it may see otherwise than others do: other namespaces
+    /// have services for them too, or not everybody may see them.
     contested: Table<Text, BTreeSet<Host>>,
     aliases: Aliases,
 }
+
+type Ordered = Table<Order, Service>;
 
 /// The place of a service in every list: age, name, namespace; object and address make it total.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +69,8 @@ impl ServiceIndex {
         let mut next = self.clone();
         let mut hosts = BTreeSet::new();
         for key in self.to_convert(was, now) {
-            next.convert(key, now, &mut hosts);
+            let services = convert::services(now, &key);
+            next.take(key, services, &mut hosts);
         }
         if was.settings.cluster != now.settings.cluster {
             hosts.extend(next.parts.iter().map(|(host, _)| host.clone()));
@@ -100,13 +107,37 @@ impl ServiceIndex {
         self.private.get(namespace).into_iter().flat_map(|list| list.values()).chain(self.public.values())
     }
 
+    /// What a namespace may see of the services of some namespaces, in the order of [`Self::visible`].
+    pub(crate) fn visible_of<'a>(
+        &self,
+        namespace: &str,
+        of: impl IntoIterator<Item = &'a Text>,
+    ) -> Vec<Shared<Service>> {
+        let lists = of.into_iter().filter_map(|of| self.by_namespace.get(of));
+        let visible = lists.flat_map(|list| list.iter()).filter(|(_, one)| one.export_to.contains(namespace));
+        let mut found: Vec<_> = visible.collect();
+        found.sort_by_key(|(order, one)| (one.export_to == ExportTo::Public, *order));
+        found.into_iter().map(|(_, one)| one.clone()).collect()
+    }
+
+    /// Services in the order of all lists.
+    pub(crate) fn in_order(mut services: Vec<Shared<Service>>) -> Vec<Shared<Service>> {
+        services.sort_by_cached_key(|service| Order::of(service));
+        services
+    }
+
+    /// Whether other namespaces may have services of the same host.
+    pub(crate) fn is_contested(&self, service: &Service) -> bool {
+        self.contested.get(&service.namespace).is_some_and(|hosts| hosts.contains(&service.host))
+    }
+
     /// Other names (ExternalName services) of this host, by namespace, then host.
     pub fn aliases(&self, host: &Host) -> &[Host] {
         self.aliases.of(host)
     }
 
-    /// Whether a namespace sees what every namespace sees: nothing is exported to it by name, and none
-    /// of its own services competes with one of another namespace.
+    /// Whether a namespace sees what every namespace sees: nothing is exported to it by name, everybody
+    /// may see its own services, and none of them competes with one of another namespace.
     pub fn is_public_to(&self, namespace: &str) -> bool {
         self.private.get(namespace).is_none() && self.contested.get(namespace).is_none()
     }
@@ -140,11 +171,10 @@ impl ServiceIndex {
         [model::Kind::Service, model::Kind::ServiceEntry].into_iter().flat_map(move |kind| own(start(kind)))
     }
 
-    /// Takes in the newest state of one object and names the hosts whose services are not the same.
-    fn convert(&mut self, key: Key, now: &Config, hosts: &mut BTreeSet<Host>) {
+    /// Takes in the newest services of one object and names the hosts whose services are not the same.
+    fn take(&mut self, key: Key, services: Vec<Service>, hosts: &mut BTreeSet<Host>) {
         let old = self.by_object.get(&key).map(|list| (**list).clone()).unwrap_or_default();
-        let new: Vec<_> =
-            convert::services(now, &key).into_iter().map(|service| kept(service, &old)).collect();
+        let new: Vec<_> = services.into_iter().map(|service| kept(service, &old)).collect();
         let gone = old.iter().filter(|service| !new.contains(service));
         let come = new.iter().filter(|service| !old.contains(service));
         let touched: BTreeSet<Host> = gone.chain(come).map(|service| service.host.clone()).collect();
@@ -166,10 +196,13 @@ impl ServiceIndex {
         let new = joined(parts, &old, local);
         for service in old.iter().filter(|service| !new.contains(service)) {
             self.ordered.remove(&Order::of(service));
+            edit(&mut self.by_namespace, &service.namespace, |list| list.remove(&Order::of(service)));
             self.hide(service);
         }
         for service in new.iter().filter(|service| !old.contains(service)) {
-            self.ordered.share(Order::of(service), service.clone());
+            let own = |list: &mut Ordered| list.share(Order::of(service), service.clone());
+            own(&mut self.ordered);
+            edit(&mut self.by_namespace, &service.namespace, own);
             self.show(service);
         }
         self.contest(host, &rivals(&old), &rivals(&new));
@@ -179,26 +212,26 @@ impl ServiceIndex {
     }
 
     fn show(&mut self, service: &Shared<Service>) {
-        let model::networking::ExportTo::Namespaces(namespaces) = &service.export_to else {
-            self.public.share(Order::of(service), service.clone());
-            return;
-        };
-        for namespace in namespaces {
-            let mut list = self.private.get(namespace).map(|list| (**list).clone()).unwrap_or_default();
-            list.share(Order::of(service), service.clone());
-            self.private.put(namespace.clone(), list);
+        let show = |list: &mut Ordered| list.share(Order::of(service), service.clone());
+        match &service.export_to {
+            ExportTo::Unset | ExportTo::Public => {
+                show(&mut self.public);
+            }
+            ExportTo::Namespaces(namespaces) => {
+                namespaces.iter().for_each(|namespace| edit(&mut self.private, namespace, show));
+            }
         }
     }
 
     fn hide(&mut self, service: &Service) {
-        let model::networking::ExportTo::Namespaces(namespaces) = &service.export_to else {
-            self.public.remove(&Order::of(service));
-            return;
-        };
-        for namespace in namespaces {
-            let mut list = self.private.get(namespace).map(|list| (**list).clone()).unwrap_or_default();
-            list.remove(&Order::of(service));
-            self.private.set(namespace.clone(), Some(list).filter(|list| !list.is_empty()));
+        let hide = |list: &mut Ordered| list.remove(&Order::of(service));
+        match &service.export_to {
+            ExportTo::Unset | ExportTo::Public => {
+                hide(&mut self.public);
+            }
+            ExportTo::Namespaces(namespaces) => {
+                namespaces.iter().for_each(|namespace| edit(&mut self.private, namespace, hide));
+            }
         }
     }
 
@@ -210,6 +243,22 @@ impl ServiceIndex {
             }
             self.contested.set(namespace.clone(), Some(hosts).filter(|hosts| !hosts.is_empty()));
         }
+    }
+}
+
+impl FromIterator<Service> for ServiceIndex {
+    /// An index of services that were made elsewhere.
+    fn from_iter<I: IntoIterator<Item = Service>>(services: I) -> Self {
+        let mut objects = BTreeMap::<Key, Vec<Service>>::new();
+        for service in services {
+            objects.entry(service.object.clone()).or_default().push(service);
+        }
+        let (mut index, mut hosts) = (Self::default(), BTreeSet::new());
+        for (key, services) in objects {
+            index.take(key, services, &mut hosts);
+        }
+        hosts.iter().for_each(|host| index.regroup(host, &"".into()));
+        index
     }
 }
 
@@ -239,20 +288,39 @@ fn link(service: &Shared<Service>) -> Option<Link> {
     Some(Link { target, namespace: service.namespace.clone() })
 }
 
-/// The namespaces of a host's services, if there are several.
+/// Edits the list under a key; an empty list is none.
+fn edit(lists: &mut Table<Text, Ordered>, key: &Text, edit: impl FnOnce(&mut Ordered) -> bool) {
+    let mut list = lists.get(key).map(|list| (**list).clone()).unwrap_or_default();
+    if !edit(&mut list) {
+        return;
+    }
+    if list.is_empty() {
+        lists.remove(key);
+    } else {
+        lists.share(key.clone(), Shared::new(list));
+    }
+}
+
+/// The namespaces of a host's services, if there are several; else that one whose services not
+/// everybody may see.
 fn rivals(services: &[Shared<Service>]) -> BTreeSet<Text> {
-    let namespaces: BTreeSet<Text> = services.iter().map(|service| service.namespace.clone()).collect();
-    if namespaces.len() > 1 { namespaces } else { BTreeSet::new() }
+    let own = |service: &Shared<Service>| service.namespace.clone();
+    let namespaces: BTreeSet<Text> = services.iter().map(own).collect();
+    if namespaces.len() > 1 {
+        return namespaces;
+    }
+    services.iter().filter(|service| service.export_to != ExportTo::Public).map(own).collect()
 }
 
 /// The services of a host with the Kubernetes ones of several clusters made one.
 ///
 /// The local cluster's supplies everything (else that of the first cluster by name); the others add
-/// their addresses and identities.
+/// their addresses and identities. Services of one cluster are left apart.
 fn joined(parts: &[Shared<Service>], old: &[Shared<Service>], local: &Text) -> Vec<Shared<Service>> {
     let is_kube = |service: &&Shared<Service>| service.registry == Registry::Kubernetes;
     let mut kube: Vec<_> = parts.iter().filter(is_kube).collect();
-    if kube.len() < 2 {
+    let clusters: BTreeSet<&Text> = kube.iter().map(|service| &service.object.cluster).collect();
+    if kube.len() < 2 || clusters.len() < kube.len() {
         return parts.to_vec();
     }
     kube.sort_by_key(|service| (service.object.cluster != *local, &service.object.cluster));

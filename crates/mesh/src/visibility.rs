@@ -10,7 +10,7 @@ pub(crate) fn resolve(declared: &ExportTo, default: &ExportTo, namespace: &Text)
     let chosen = if *declared == ExportTo::Unset { default } else { declared };
     let ExportTo::Namespaces(list) = chosen else { return ExportTo::Public };
     let own = |name: &Text| if &**name == "." { namespace.clone() } else { name.clone() };
-    let mut list: Vec<Text> = list.iter().map(own).collect();
+    let mut list: Vec<Text> = list.iter().filter(|name| !name.is_empty()).map(own).collect();
     list.sort();
     list.dedup();
     ExportTo::Namespaces(list)
@@ -51,7 +51,7 @@ mod tests {
     fn a_star_wins_then_a_tilde_then_names() {
         check("a, *,~", &ExportTo::Public);
         check("a,~", &list(&[]));
-        check(" b , . ,own", &list(&["b", "own"]));
+        check(" b , ,. ,own", &list(&["b", "own"]));
         assert_eq!(resolve(&ExportTo::Unset, &list(&["."]), &"own".into()), list(&["own"]));
         assert_eq!(resolve(&ExportTo::Unset, &ExportTo::Unset, &"own".into()), ExportTo::Public);
     }

@@ -20,10 +20,13 @@ impl Host {
     }
 
     /// The name of `short` as seen from `namespace`: unchanged if it is `*`, an address or has a dot,
-    /// else `<short>.<namespace>.svc.<domain>`.
+    /// else `<short>.<namespace>.svc.<domain>` (`<short>.<namespace>` where there is no domain).
     pub fn resolve(short: &str, namespace: &str, domain: &str) -> Self {
         if short == "*" || short.contains('.') || short.contains(':') || short.is_empty() {
             return Self::new(short);
+        }
+        if domain.is_empty() {
+            return Self::new(&format!("{short}.{namespace}"));
         }
         Self::new(&format!("{short}.{namespace}.svc.{domain}"))
     }

@@ -279,7 +279,8 @@ impl Subscription {
             if !self.interest.covers(&name) && !unsubscribe.iter().any(|dropped| **dropped == *name) {
                 self.interest.subscribe(Name::clone(&name));
             }
-            self.held.set(name, Holding::Declared(version.parse().ok()));
+            let holding = version.parse().map_or(Holding::Unknown(None), Holding::Declared);
+            self.held.set(name, holding);
         }
     }
 

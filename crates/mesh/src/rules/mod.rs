@@ -34,6 +34,8 @@ pub struct RuleIndex {
     pub(crate) root_local: Shared<HostRules>,
     /// The root namespace.
     pub(crate) root: RootNamespace,
+    /// The namespaces to which some rule is exported by name.
+    named: BTreeSet<Text>,
 }
 
 /// The root namespace, `istio-system` by default.
@@ -56,6 +58,18 @@ pub(crate) struct HostRules {
 }
 
 impl HostRules {
+    fn rules(&self) -> impl Iterator<Item = &Shared<MergedRule>> {
+        self.exact.values().chain(self.wildcards.values()).flatten()
+    }
+
+    /// The namespaces that rules are exported to by name.
+    fn named(&self) -> impl Iterator<Item = &Text> {
+        self.rules().flat_map(|one| match &one.rule.export_to {
+            ExportTo::Namespaces(list) => list.as_slice(),
+            ExportTo::Unset | ExportTo::Public => &[],
+        })
+    }
+
     /// The rules of the most specific host that covers `host`.
     fn most_specific(&self, host: &Host) -> Option<&[Shared<MergedRule>]> {
         if !host.is_wildcard() {
@@ -82,7 +96,25 @@ impl RuleIndex {
         if next.root != self.root && !next.local.iter().any(|(namespace, _)| *namespace == next.root.0) {
             next.root_local = Shared::default();
         }
+        if next.exported != self.exported {
+            next.named = next.exported.values().flat_map(|level| level.named()).cloned().collect();
+        }
         next
+    }
+
+    /// Whether a namespace sees the rules that every namespace sees: it has none of its own, and none is
+    /// exported to it by name.
+    pub fn is_public_to(&self, namespace: &str) -> bool {
+        let own = self.local.get(namespace).is_some() || *namespace == *self.root.0;
+        !own && !self.named.contains(namespace)
+    }
+
+    /// Those of a workload's labels that a selector of its namespace's rules asks for.
+    pub fn selector_labels(&self, namespace: &str, labels: &Labels) -> Labels {
+        let rules = self.local.get(namespace).into_iter().flat_map(|level| level.rules());
+        let selectors = rules.filter_map(|one| one.rule.selector.as_ref());
+        let asked: BTreeSet<&Text> = selectors.flat_map(Labels::iter).map(|(key, _)| key).collect();
+        labels.iter().filter(|(key, _)| asked.contains(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     fn merge_namespace(&mut self, now: &Config, namespace: &Text) {

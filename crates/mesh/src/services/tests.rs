@@ -93,7 +93,7 @@ fn older_services_come_first_and_exported_ones_before_public_ones() {
     let public = ["old.b.svc.cluster.local", "young.a.svc.cluster.local"];
     assert_eq!(visible(&index, "other"), public);
     assert_eq!(visible(&index, "default"), ["private.com", public[0], public[1]]);
-    assert!(index.is_public_to("other") && !index.is_public_to("default"));
+    assert!(index.is_public_to("third") && !index.is_public_to("default") && !index.is_public_to("other"));
     assert_eq!(index.all().count(), 4);
 }
 

@@ -11,7 +11,6 @@ mod base;
 mod hcm;
 mod http_filters;
 mod inbound;
-mod listener_filters;
 mod network_filters;
 mod outbound;
 mod stats;

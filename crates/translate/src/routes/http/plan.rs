@@ -157,7 +157,10 @@ impl RulePlan {
     /// Which object the route is of.
     fn metadata(&self) -> core::Metadata {
         let (namespace, name) = &self.object;
-        wire::object_metadata("virtual-service", namespace, name)
+        // The version is that of istiod's own schema, not the one that the object was written in.
+        let path = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{name}");
+        let fields = wire::fields([("config", wire::text_value(&path))]);
+        core::Metadata { filter_metadata: [("istio".into(), fields)].into(), ..Default::default() }
     }
 
     /// What the route is called in traces: by its destination if it has just one, else by its object.
