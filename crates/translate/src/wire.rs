@@ -130,3 +130,13 @@ fn agent_resolver() -> core::TypedExtensionConfig {
         typed_config: Some(Any::pack(&config)),
     }
 }
+
+/// Which Istio networking object something was made from: `filter_metadata` with key `istio`, in which tools
+/// and logs look for it.
+///
+/// The version is that of istiod's own schema, not the one that the object was written in.
+pub(crate) fn object_metadata(kind: &str, namespace: &str, name: &str) -> core::Metadata {
+    let path = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/{kind}/{name}");
+    let fields = fields([("config", text_value(&path))]);
+    core::Metadata { filter_metadata: [("istio".into(), fields)].into(), ..Default::default() }
+}

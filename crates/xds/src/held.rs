@@ -25,8 +25,8 @@ pub(crate) enum Holding {
     Nothing,
     /// This resource.
     Resource(Arc<Resource>),
-    /// A resource of this version, by its own account.
-    Declared(Version),
+    /// A resource of this version, or of one that is not ours, by its own account.
+    Declared(Option<Version>),
     /// Not known; the resource it held when that was last known. Whatever is to be held is sent.
     Unknown(Option<Arc<Resource>>),
     /// Not known, but it refused this version, or the removal. Anything else is sent.
@@ -40,7 +40,7 @@ impl Holding {
         match self {
             Self::Nothing => version.is_none(),
             Self::Resource(held) => version == Some(held.version),
-            Self::Declared(held) => version == Some(*held),
+            Self::Declared(held) => held.is_some() && version == *held,
             Self::Unknown(_) => false,
             Self::Refused { version: refused, .. } => version == *refused,
         }

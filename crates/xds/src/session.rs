@@ -3,6 +3,7 @@
 //! It is plain data. Messages and views go in, the next response comes out when the transport can take one;
 //! the time is a parameter.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Session {
     /// The stage that is served next; the removal of clusters comes after the last.
     cursor: usize,
     warming: Warming,
+    /// Clusters that were sent before the client asked for any endpoints.
+    unfollowed: HashSet<Name>,
     nonce_prefix: String,
     nonces: u64,
 }
@@ -106,6 +109,7 @@ impl Session {
             stages: Vec::new(),
             cursor: 0,
             warming: Warming::default(),
+            unfollowed: HashSet::new(),
             nonce_prefix,
             nonces: 0,
         }
@@ -160,6 +164,10 @@ impl Session {
         let rank = stage.rank;
         let decision = stage.subscription.request(request, names);
         stage.dirty = true;
+        if rank == Rank::Endpoints {
+            let clusters = std::mem::take(&mut self.unfollowed);
+            clusters.iter().for_each(|name| stage.subscription.forget(name));
+        }
         self.note(rank, &decision);
         Ok(decision)
     }
@@ -279,7 +287,7 @@ impl Session {
         // Taken out for a moment: what stays behind depends on the subscriptions of other stages.
         let mut subscription = std::mem::take(&mut stage.subscription);
         let difference = subscription.update(served, &mut |change, new| match rank {
-            Rank::Clusters => !removals && matches!(change, Change::Removed(_)),
+            Rank::Clusters => !removals && !new && matches!(change, Change::Removed(_)),
             Rank::Endpoints => !new && self.is_leaving(served, change.name()),
             _ => self.needs_more(change),
         });
@@ -327,6 +335,8 @@ impl Session {
         if let Some(endpoints) = self.stages.iter_mut().find(|stage| stage.rank == Rank::Endpoints) {
             sent().for_each(|change| endpoints.subscription.forget(change.name()));
             endpoints.dirty = true;
+        } else {
+            self.unfollowed.extend(sent().map(|change| Name::clone(change.name())));
         }
     }
 

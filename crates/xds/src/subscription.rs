@@ -279,8 +279,7 @@ impl Subscription {
             if !self.interest.covers(&name) && !unsubscribe.iter().any(|dropped| **dropped == *name) {
                 self.interest.subscribe(Name::clone(&name));
             }
-            let holding = version.parse().map_or(Holding::Unknown(None), Holding::Declared);
-            self.held.set(name, holding);
+            self.held.set(name, Holding::Declared(version.parse().ok()));
         }
     }
 

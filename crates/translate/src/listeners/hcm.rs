@@ -5,7 +5,6 @@ use std::time::Duration;
 use envoy_api::Any;
 use envoy_api::envoy::config::core::v3 as core;
 use envoy_api::envoy::config::listener::v3::Filter;
-use envoy_api::envoy::config::route::v3::RouteConfiguration;
 use envoy_api::envoy::extensions::filters::network::http_connection_manager::v3 as api;
 use envoy_api::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_api::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager as manager;
@@ -21,6 +20,7 @@ use super::http_filters::{Extra, HttpFilters};
 use super::network_filters::filter;
 use super::tracing::Tracing;
 use super::{Class, Inputs, base};
+use crate::routes::InboundInputs;
 use crate::wire::{DnsCache, ads, duration};
 
 /// What the connection managers of a class may depend on, beyond what is said for each of them.
@@ -313,7 +313,7 @@ pub(crate) enum Routes {
     #[allow(dead_code, reason = "made by outbound listeners and gateways")]
     Discovered(Text),
     /// Sent inside the listener.
-    Inline(Shared<RouteConfiguration>),
+    Inline(Box<InboundInputs>),
 }
 
 /// What is seldom said of a connection manager.
@@ -367,7 +367,7 @@ impl Hcm {
 
 fn specifier(routes: &Routes) -> manager::RouteSpecifier {
     match routes {
-        Routes::Inline(routes) => manager::RouteSpecifier::RouteConfig((**routes).clone()),
+        Routes::Inline(routes) => manager::RouteSpecifier::RouteConfig(routes.build()),
         Routes::Discovered(name) => manager::RouteSpecifier::Rds(api::Rds {
             config_source: Some(ads()),
             route_config_name: name.to_string(),

@@ -11,6 +11,7 @@ mod base;
 mod hcm;
 mod http_filters;
 mod inbound;
+mod listener_filters;
 mod network_filters;
 mod outbound;
 mod stats;

@@ -6,6 +6,7 @@
 //!                                                            Resource <──memo─────┘
 //! ```
 
+mod claims;
 mod domains;
 mod host;
 pub(crate) mod http;
@@ -128,7 +129,7 @@ pub fn sidecar(inputs: &Inputs, name: &str, memos: &Memos) -> Shared<Resource> {
         RouteName::Port(_) | RouteName::All => table.hosts.iter().map(of).collect(),
     };
     hosts.sort_by(|one, two| one.name.cmp(&two.name));
-    if !matches!(asked, RouteName::Service(..)) {
+    if !matches!(asked, RouteName::Service(..)) && !table.has_any() {
         hosts.push(of(&catch_all(inputs, memos)));
     }
     memos.resources.get(&ResourcePlan { name: name.into(), hosts }, ResourcePlan::build)

@@ -115,12 +115,14 @@ pub fn names(scope: &Scope, http_proxy: bool) -> Vec<Name> {
     for egress in &scope.egress {
         let listener = egress.listener.as_ref();
         match listener.and_then(|listener| Some((listener, listener.port.as_ref()?))) {
+            Some(_) if egress.services.is_empty() => {}
             Some((listener, _)) if listener.bind.starts_with("unix://") => {
                 found.insert(listener.bind.clone());
             }
             Some((_, port)) if port.protocol.is_http() => {
                 found.insert(name::of_port(None, port.number));
             }
+            Some((_, port)) if !port.protocol.is_auto() => {}
             _ => egress.services.iter().for_each(|service| add_names(service, &mut found)),
         }
     }

@@ -1,6 +1,5 @@
 //! Which virtual hosts a route table has, and which of them has won which domain.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::FixedState;
@@ -10,7 +9,8 @@ use model::networking::{Destination, VirtualService};
 use model::service::Resolution;
 use model::{Host, Protocol, Service, Text};
 
-use super::domains::{Domain, DomainInputs, bracketed};
+use super::claims::Claims;
+use super::domains::{DomainInputs, bracketed};
 use super::host::{Domains, HostInputs, Label};
 use super::http::{Client, DefaultPlan, RoutePlan, RouteSettings, RuleInputs, Target, destinations, hash};
 use super::registry::{PortIndex, Registry};
@@ -68,6 +68,11 @@ impl Table {
         builder.claim(builder.groups(egress))
     }
 
+    /// Whether a rule is for all hosts, so that nothing is left for a virtual host of unknown ones.
+    pub(super) fn has_any(&self) -> bool {
+        self.winners.contains_key("*")
+    }
+
     /// The virtual hosts that have won one of these domains, each once.
     pub(super) fn winners(&self, domains: &[&str]) -> impl Iterator<Item = &HostInputs> {
         let mut found: Vec<usize> =
@@ -97,6 +102,13 @@ struct Group<'a> {
     plain: Vec<&'a Host>,
     services: Vec<&'a ScopedService>,
     routes: Shared<Vec<RoutePlan>>,
+}
+
+impl<'a> Group<'a> {
+    /// The services' hosts, each with the port.
+    fn hosts(&self) -> impl Iterator<Item = (&'a str, u16)> {
+        self.services.iter().map(|scoped| (scoped.service.host.as_str(), self.port))
+    }
 }
 
 struct Builder<'a> {
@@ -238,7 +250,8 @@ impl<'a> Builder<'a> {
 
     /// Decides who gets which name and domain: the first that asks.
     fn claim(&self, groups: Vec<Group<'a>>) -> Table {
-        let mut claims = Claims::new(&groups);
+        let hosts = groups.iter().flat_map(Group::hosts);
+        let mut claims = Claims::new(hosts);
         let mut hosts = Vec::new();
         for group in &groups {
             let inputs = |host: &Text, domains, session| HostInputs {
@@ -298,66 +311,5 @@ impl<'a> Builder<'a> {
     /// Whether names without a port are left out: where all ports are put together, they are port 80's.
     fn with_port_only(&self, port: u16) -> bool {
         self.port == 0 && port != PLAIN
-    }
-}
-
-/// What is taken.
-struct Claims<'a> {
-    names: HashSet<(Text, u16), FixedState>,
-    winners: HashMap<Text, usize, FixedState>,
-    /// Hosts of services, to which made-up names give way.
-    hosts: HashSet<&'a str, FixedState>,
-    /// The same with their ports.
-    ports: HashSet<(&'a str, u16), FixedState>,
-}
-
-impl<'a> Claims<'a> {
-    fn new(groups: &[Group<'a>]) -> Self {
-        let mut claims = Self {
-            names: HashSet::default(),
-            winners: HashMap::default(),
-            hosts: HashSet::default(),
-            ports: HashSet::default(),
-        };
-        for group in groups {
-            let hosts = || group.services.iter().map(|service| service.service.host.as_str());
-            claims.hosts.extend(hosts());
-            claims.ports.extend(hosts().map(|host| (host, group.port)));
-        }
-        claims
-    }
-
-    /// Claims the name of a virtual host.
-    fn name(&mut self, host: &Text, port: u16) -> bool {
-        self.names.insert((host.clone(), port))
-    }
-
-    /// Claims a domain for the virtual host at this place, whatever the case of its letters.
-    fn domain(&mut self, domain: &Text, at: usize) -> bool {
-        let lower = domain.bytes().any(|byte| byte.is_ascii_uppercase());
-        let key = if lower { domain.to_ascii_lowercase().into() } else { domain.clone() };
-        match self.winners.entry(key) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(free) => {
-                free.insert(at);
-                true
-            }
-        }
-    }
-
-    fn service_domain(&mut self, domain: &Domain, port: u16, at: usize) -> bool {
-        if domain.made_up && self.is_host(&domain.text, port) {
-            return false;
-        }
-        self.domain(&domain.text, at)
-    }
-
-    /// Whether some service is really called so, with or without its port.
-    fn is_host(&self, name: &str, port: u16) -> bool {
-        if self.hosts.contains(name) {
-            return true;
-        }
-        let with_port = name.rsplit_once(':').filter(|(_, number)| number.parse() == Ok(port));
-        with_port.is_some_and(|(host, _)| self.ports.contains(&(host, port)))
     }
 }

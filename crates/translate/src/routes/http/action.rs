@@ -117,16 +117,17 @@ fn destinations(plan: &RulePlan, changes: &mut Changes) -> Option<ClusterSpecifi
         changes.extend(Changes::build(&route.headers));
         return Some(ClusterSpecifier::Cluster(backend.cluster.to_string()));
     }
-    let clusters: Vec<_> = counted(plan).map(|(route, backend)| weighted(route, backend)).collect();
+    let total: u64 = counted(plan).map(|(route, _)| u64::from(route.weight)).sum();
+    let clusters: Vec<_> = counted(plan).map(|(route, backend)| weighted(route, backend, total)).collect();
     let weighted = route::WeightedCluster { clusters, ..Default::default() };
     (!weighted.clusters.is_empty()).then_some(ClusterSpecifier::WeightedClusters(weighted))
 }
 
-fn weighted(route: &HttpDestination, backend: &Backend) -> ClusterWeight {
+fn weighted(route: &HttpDestination, backend: &Backend, total: u64) -> ClusterWeight {
     let changes = Changes::build(&route.headers);
     ClusterWeight {
         name: backend.cluster.to_string(),
-        weight: Some(route.weight),
+        weight: Some(share(route.weight, total)),
         request_headers_to_add: changes.request_add,
         request_headers_to_remove: changes.request_remove,
         response_headers_to_add: changes.response_add,
@@ -136,6 +137,15 @@ fn weighted(route: &HttpDestination, backend: &Backend) -> ClusterWeight {
             .map(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral),
         ..Default::default()
     }
+}
+
+/// A weight of `total`, made smaller with all others where their sum is more than Envoy takes.
+fn share(weight: u32, total: u64) -> u32 {
+    let most = u64::from(u32::MAX);
+    if total <= most {
+        return weight;
+    }
+    u32::try_from(u64::from(weight) * most / total).unwrap_or(u32::MAX).max(1)
 }
 
 fn mirrors(plan: &RulePlan) -> Vec<RequestMirrorPolicy> {

@@ -157,10 +157,7 @@ impl RulePlan {
     /// Which object the route is of.
     fn metadata(&self) -> core::Metadata {
         let (namespace, name) = &self.object;
-        // The version is that of istiod's own schema, not the one that the object was written in.
-        let path = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{name}");
-        let fields = wire::fields([("config", wire::text_value(&path))]);
-        core::Metadata { filter_metadata: [("istio".into(), fields)].into(), ..Default::default() }
+        wire::object_metadata("virtual-service", namespace, name)
     }
 
     /// What the route is called in traces: by its destination if it has just one, else by its object.
