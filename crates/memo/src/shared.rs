@@ -23,8 +23,8 @@ impl<T: ?Sized> Shared<T> {
         &self.0
     }
 
-    /// The address, for keys and debug output.
-    pub fn address(&self) -> usize {
+    /// The address, by which handles are hashed.
+    fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).cast::<()>() as usize
     }
 }
@@ -72,7 +72,7 @@ impl<T: ?Sized> Eq for Shared<T> {}
 
 impl<T: ?Sized> Hash for Shared<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.address().hash(state);
+        self.identity().hash(state);
     }
 }
 

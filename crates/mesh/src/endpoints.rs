@@ -1,7 +1,12 @@
 //! Endpoints by service, from EndpointSlices, Pods, WorkloadEntries and ServiceEntries.
 
+mod entries;
+mod slices;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use memo::{Shared, Table};
-use model::{Endpoint, Host, Text};
+use model::{Endpoint, Host, Key, Kind, Resolution, Text};
 
 use crate::{Config, ServiceIndex, WorkloadIndex};
 
@@ -9,32 +14,30 @@ use crate::{Config, ServiceIndex, WorkloadIndex};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointIndex {
     /// By host and namespace of the service.
-    pub(crate) by_service: Table<(Host, Text), ServiceEndpoints>,
+    by_service: Table<(Host, Text), ServiceEndpoints>,
+    /// What each Service or ServiceEntry contributes to the services of its hosts.
+    by_object: Table<Key, Contribution>,
+    /// The EndpointSlices of each Service.
+    slices: Table<Key, BTreeSet<Key>>,
+    /// Services with a slice that refers to this Pod, by name, or by address as its name.
+    users: Table<Key, BTreeSet<Key>>,
     /// What clusters and listeners may know of endpoints.
     pub facts: Shared<EndpointFacts>,
+}
+
+/// What one object contributes, by host, with the Pods that this depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Contribution {
+    hosts: BTreeMap<Host, Vec<Shared<Endpoint>>>,
+    pods: BTreeSet<Key>,
 }
 
 /// What clusters and listeners may know of endpoints; changes far less often than endpoints do, so
 /// that a plain endpoint change plans no cluster and no listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointFacts {
-    /// Identities of the endpoints' workloads, sorted.
-    pub(crate) accounts: Table<(Host, Text), Vec<Text>>,
-    /// Endpoints of the services whose endpoints are part of a cluster or listener: those resolved by
-    /// name, and those that send to the address that was called (headless, `NONE`).
-    pub(crate) embedded: Table<(Host, Text), ServiceEndpoints>,
-}
-
-impl EndpointFacts {
-    /// The identities of a service's endpoints, sorted.
-    pub fn accounts(&self, host: &Host, namespace: &Text) -> Option<&Shared<Vec<Text>>> {
-        self.accounts.get(&(host.clone(), namespace.clone()))
-    }
-
-    /// The endpoints of a service resolved by name or not at all; `None` for all others.
-    pub fn embedded(&self, host: &Host, namespace: &Text) -> Option<&Shared<ServiceEndpoints>> {
-        self.embedded.get(&(host.clone(), namespace.clone()))
-    }
+    accounts: Table<(Host, Text), Vec<Text>>,
+    embedded: Table<(Host, Text), ServiceEndpoints>,
 }
 
 /// The endpoints of one service.
@@ -45,16 +48,43 @@ pub struct ServiceEndpoints {
     pub endpoints: Vec<Shared<Endpoint>>,
 }
 
+impl EndpointFacts {
+    /// The identities of a service's endpoints, sorted.
+    pub fn accounts(&self, host: &Host, namespace: &Text) -> Option<&Shared<Vec<Text>>> {
+        self.accounts.get(&(host.clone(), namespace.clone()))
+    }
+
+    /// The endpoints of a service resolved by name or not at all, whose endpoints are part of a cluster or
+    /// listener; `None` for all others.
+    pub fn embedded(&self, host: &Host, namespace: &Text) -> Option<&Shared<ServiceEndpoints>> {
+        self.embedded.get(&(host.clone(), namespace.clone()))
+    }
+}
+
+/// What the index is made from, in one state.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) services: &'a ServiceIndex,
+    pub(crate) workloads: &'a WorkloadIndex,
+}
+
 impl EndpointIndex {
     /// The index of `now`, patched from that of `was`.
     #[must_use]
-    pub fn next(
-        &self,
-        was: (&Config, &ServiceIndex, &WorkloadIndex),
-        now: (&Config, &ServiceIndex, &WorkloadIndex),
-    ) -> Self {
-        let _ = (was, now);
-        self.clone()
+    pub(crate) fn next(&self, was: Inputs<'_>, now: Inputs<'_>) -> Self {
+        let mut next = self.clone();
+        next.note_slices(was.config, now.config);
+        let mut touched = BTreeSet::new();
+        for key in next.touched(was, now) {
+            next.contribute(&key, now, &mut touched);
+        }
+        let mut facts = (*next.facts).clone();
+        for service in touched {
+            next.join(&service, now, &mut facts);
+        }
+        next.facts = next.facts.or_same(facts);
+        next
     }
 
     /// The endpoints of a service.
@@ -65,5 +95,143 @@ impl EndpointIndex {
     /// Services whose endpoints differ from those in `before`.
     pub fn changed(&self, before: &Self) -> Vec<(Host, Text)> {
         self.by_service.changed(&before.by_service)
+    }
+
+    /// Moves slices that came, went or changed their Service.
+    fn note_slices(&mut self, was: &Config, now: &Config) {
+        for key in now.slices.changed(&was.slices) {
+            let of = |config: &Config| config.slices.get(&key).map(|slice| slices::service_of(slice));
+            for (service, there) in [(of(was), false), (of(now), true)] {
+                let Some(service) = service else { continue };
+                let mut keys = self.slices.get(&service).map(|keys| (**keys).clone()).unwrap_or_default();
+                if there {
+                    keys.insert(key.clone())
+                } else {
+                    keys.remove(&key)
+                };
+                self.slices.set(service, (!keys.is_empty()).then_some(keys));
+            }
+        }
+    }
+
+    /// Services and ServiceEntries whose contribution may be another one.
+    fn touched(&self, was: Inputs<'_>, now: Inputs<'_>) -> BTreeSet<Key> {
+        let mut keys: BTreeSet<Key> =
+            now.config.kube_services.changed(&was.config.kube_services).into_iter().collect();
+        keys.extend(now.config.service_entries.changed(&was.config.service_entries));
+        for key in now.config.slices.changed(&was.config.slices) {
+            let both = [was.config, now.config].map(|config| config.slices.get(&key));
+            keys.extend(both.into_iter().flatten().map(|slice| slices::service_of(slice)));
+        }
+        for key in now.workloads.changed(was.workloads) {
+            let both = [was.workloads, now.workloads].map(|index| index.by_key(&key));
+            for workload in both.into_iter().flatten() {
+                let by_name = std::iter::once(key.clone());
+                let by_address = workload.ips.iter().map(|ip| slices::address_key(&key, &ip.to_string()));
+                for user in by_name.chain(by_address).filter_map(|at| self.users.get(&at)) {
+                    keys.extend(user.iter().cloned());
+                }
+            }
+            entries::selecting(&key, now.config, &mut keys);
+        }
+        if common(was.config) != common(now.config) {
+            keys.extend(now.config.kube_services.iter().map(|(key, _)| key.clone()));
+            keys.extend(now.config.service_entries.iter().map(|(key, _)| key.clone()));
+        }
+        keys
+    }
+
+    /// Makes the contribution of one object anew and notes the services that it is part of.
+    fn contribute(&mut self, key: &Key, now: Inputs<'_>, touched: &mut BTreeSet<(Host, Text)>) {
+        let before = self.by_object.get(key).cloned();
+        let mut after = match key.kind {
+            Kind::Service => slices::contribution(key, self.slices.get(key).map(|keys| &**keys), now),
+            _ => entries::contribution(key, now),
+        };
+        if let (Some(before), Some(after)) = (&before, &mut after) {
+            keep_handles(before, after);
+        }
+        self.note_pods(key, before.as_deref(), after.as_ref());
+        let hosts = before
+            .iter()
+            .flat_map(|one| one.hosts.keys())
+            .chain(after.iter().flat_map(|one| one.hosts.keys()));
+        touched.extend(hosts.map(|host| (host.clone(), key.namespace.clone())));
+        self.by_object.set(key.clone(), after);
+    }
+
+    fn note_pods(&mut self, service: &Key, before: Option<&Contribution>, after: Option<&Contribution>) {
+        let none = BTreeSet::new();
+        let (old, new) = (before.map_or(&none, |one| &one.pods), after.map_or(&none, |one| &one.pods));
+        let gone = old.difference(new).map(|pod| (pod, false));
+        for (pod, there) in gone.chain(new.difference(old).map(|pod| (pod, true))) {
+            let mut users = self.users.get(pod).map(|users| (**users).clone()).unwrap_or_default();
+            if there {
+                users.insert(service.clone())
+            } else {
+                users.remove(service)
+            };
+            self.users.set(pod.clone(), (!users.is_empty()).then_some(users));
+        }
+    }
+
+    /// Joins the contributions to one service: ServiceEntries oldest first, then the Kubernetes Service.
+    fn join(&mut self, at: &(Host, Text), now: Inputs<'_>, facts: &mut EndpointFacts) {
+        let (host, namespace) = at;
+        let services = || now.services.of_host(host).iter().filter(|service| service.namespace == *namespace);
+        let mut objects: Vec<&Key> = Vec::new();
+        for kind in [Kind::ServiceEntry, Kind::Service] {
+            for service in services().filter(|service| service.object.kind == kind) {
+                if !objects.contains(&&service.object) {
+                    objects.push(&service.object);
+                }
+            }
+        }
+        let parts = objects.iter().filter_map(|key| self.by_object.get(*key)?.hosts.get(host));
+        let mut endpoints: Vec<Shared<Endpoint>> = parts.flatten().cloned().collect();
+        let resolution = services().next().map(|service| service.resolution);
+        if resolution == Some(Resolution::DnsRoundRobin) {
+            let mut seen = BTreeSet::new();
+            endpoints.retain(|endpoint| seen.insert(endpoint.port_name.clone()));
+        }
+        let mut accounts: Vec<Text> =
+            endpoints.iter().map(|endpoint| endpoint.workload.identity.clone()).collect();
+        accounts.retain(|identity| !identity.is_empty());
+        accounts.sort();
+        accounts.dedup();
+        facts.accounts.set(at.clone(), (!accounts.is_empty()).then_some(accounts));
+        let value = (!endpoints.is_empty()).then_some(ServiceEndpoints { endpoints });
+        self.by_service.set(at.clone(), value);
+        let embeds =
+            matches!(resolution, Some(Resolution::Dns | Resolution::DnsRoundRobin | Resolution::Passthrough));
+        match self.by_service.get(at).filter(|_| embeds) {
+            Some(endpoints) => drop(facts.embedded.share(at.clone(), endpoints.clone())),
+            None => drop(facts.embedded.remove(at)),
+        }
+    }
+}
+
+/// What every contribution depends on.
+fn common(config: &Config) -> (&Text, &Text, &Text, bool, bool) {
+    let settings = &config.settings;
+    let switches = (settings.select_pods, settings.select_workload_entries);
+    (&settings.domain, &settings.cluster, &config.mesh.trust_domain, switches.0, switches.1)
+}
+
+/// Endpoints that are equal to a former one keep its handle, so that what was built from it is found again.
+fn keep_handles(before: &Contribution, after: &mut Contribution) {
+    for (host, endpoints) in &mut after.hosts {
+        let Some(old) = before.hosts.get(host) else { continue };
+        let mut known: BTreeMap<(&str, &str), &Shared<Endpoint>> = BTreeMap::new();
+        for endpoint in old {
+            known.insert((endpoint.address(), &endpoint.port_name), endpoint);
+        }
+        for endpoint in endpoints {
+            let same = known.get(&(endpoint.address(), &*endpoint.port_name));
+            let same = same.filter(|old| ****old == **endpoint);
+            if let Some(same) = same {
+                *endpoint = (*same).clone();
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! Every index is a function of the tables in its parameter list and keeps its handle when nothing in
 //! it has changed. What proxies are sent is decided in `translate`, not here.
 
+mod asks;
 mod authn;
 #[cfg(test)]
 mod builders;
@@ -21,9 +22,11 @@ mod profiles;
 mod routes;
 mod rules;
 mod scope;
+mod selectors;
 mod services;
 mod sidecars;
 mod snapshot;
+mod targets;
 mod visibility;
 mod workloads;
 
@@ -36,6 +39,7 @@ pub use profiles::{ClusterProfile, EndpointProfile, ListenerProfile, RouteProfil
 pub use routes::{MESH, RouteIndex};
 pub use rules::{EffectivePolicy, MergedRule, RuleIndex};
 pub use scope::{EgressScope, Scope, ScopeInputs, ScopedService};
+pub use selectors::SelectorIndex;
 pub use services::ServiceIndex;
 pub use sidecars::SidecarIndex;
 pub use snapshot::Snapshot;

@@ -3,9 +3,11 @@
 use memo::Shared;
 use model::proxy::Proxy;
 use model::proxy_config::ProxyConfig;
-use model::{Labels, Service, ServicePort, Text};
+use model::{Kind, Labels, ProxyKind, Service, ServicePort, Text};
 
-use crate::{MergedGateway, Scope, WorkloadAuthn};
+use crate::asks::{Asks, narrowed};
+use crate::workloads::augmented;
+use crate::{MergedGateway, Scope, ScopeInputs, Snapshot, Workload, WorkloadAuthn, targets};
 
 /// A port of a service that leads to the proxy's workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,38 +41,62 @@ pub struct Member {
     pub config: Shared<ProxyConfig>,
     /// Whether it uses addresses that the allocator gave to services.
     pub auto_addresses: bool,
+    /// What its scope asks of it.
+    asks: Shared<Asks>,
 }
 
 impl Member {
     /// Joins a proxy with a state of the mesh.
-    pub(crate) fn new(snapshot: &crate::Snapshot, proxy: &Shared<Proxy>) -> Self {
-        let labels = proxy.labels.clone();
-        let inputs = crate::ScopeInputs::of(snapshot, proxy, &labels);
+    pub(crate) fn new(snapshot: &Snapshot, proxy: &Shared<Proxy>) -> Self {
+        let config = &snapshot.config;
+        let workload = targets::workload_of(snapshot, proxy);
+        let (labels, locality) = place(proxy, workload.map(|workload| &**workload));
+        let targets = targets::of(snapshot, proxy, workload.map(|workload| &**workload));
+        let is_gateway = proxy.kind == ProxyKind::Router;
+        let gateway = is_gateway.then(|| snapshot.gateways.merged(proxy, &targets, config)).flatten();
+        let scope = snapshot.scopes.get(&ScopeInputs::of(snapshot, proxy, &labels), Scope::new);
         Self {
-            scope: snapshot.scopes.get(&inputs, Scope::new),
+            asks: snapshot
+                .asks
+                .get(&(scope.clone(), config.mesh.clone()), |(scope, mesh)| Asks::new(scope, mesh)),
+            scope,
             authn: Shared::new(snapshot.authn.of_workload(&proxy.namespace, &labels)),
-            config: Shared::new(proxy.config.clone().unwrap_or_default()),
+            gateway: gateway.map(Shared::new),
+            config: Shared::new(proxy.config.clone().unwrap_or_else(|| config.mesh.default_config.clone())),
+            auto_addresses: proxy.uses_auto_addresses(&config.settings),
             proxy: proxy.clone(),
-            locality: proxy.locality.clone(),
-            auto_addresses: proxy.uses_auto_addresses(&snapshot.config.settings),
-            targets: Vec::new(),
-            gateway: None,
+            locality,
+            targets,
             labels,
         }
     }
 
-    /// The proxy's machine, if some visible service is local to nodes; else empty.
+    /// The proxy's machine, if some visible service is local to machines; else empty.
     pub(crate) fn endpoint_node(&self) -> Text {
-        Text::from("")
+        if self.asks.node { self.proxy.node_name.clone() } else { Text::default() }
     }
 
     /// Labels by which some visible service's failover goes.
     pub(crate) fn failover_labels(&self) -> Labels {
-        Labels::default()
+        narrowed(&self.labels, &self.asks.failover)
     }
 
     /// Labels that some visible route's `sourceLabels` mentions.
     pub(crate) fn source_labels(&self) -> Labels {
-        Labels::default()
+        narrowed(&self.labels, &self.asks.source)
     }
+}
+
+/// Labels and locality: those of the workload over those that the proxy declares, with topology labels.
+fn place(proxy: &Proxy, workload: Option<&Workload>) -> (Labels, Text) {
+    let locality = match workload.map(|workload| &workload.facts.locality) {
+        Some(locality) if !locality.is_empty() && proxy.locality.is_empty() => locality.clone(),
+        _ => proxy.locality.clone(),
+    };
+    let labels = match workload.filter(|workload| workload.key.kind == Kind::Pod) {
+        Some(pod) => proxy.labels.overlaid(&pod.labels),
+        None => proxy.labels.clone(),
+    };
+    let labels = augmented(&labels, &locality, &proxy.cluster, &proxy.node_name, &proxy.network);
+    (labels, locality)
 }

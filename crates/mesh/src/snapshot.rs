@@ -1,12 +1,15 @@
 //! One immutable state of the mesh.
 
 use memo::{Memo, Shared};
+use model::mesh_config::MeshConfig;
 use model::proxy::Proxy;
 use std::sync::Arc;
 
+use crate::asks::Asks;
+use crate::endpoints::Inputs;
 use crate::{
     AuthnIndex, Config, EndpointIndex, GatewayIndex, Member, RouteIndex, RuleIndex, Scope, ScopeInputs,
-    ServiceIndex, SidecarIndex, WorkloadIndex,
+    SelectorIndex, ServiceIndex, SidecarIndex, WorkloadIndex,
 };
 
 /// Config and the indexes derived from it; cheap to clone, never changed.
@@ -17,6 +20,7 @@ pub struct Snapshot {
     pub generation: u64,
     pub config: Config,
     pub services: Shared<ServiceIndex>,
+    pub selectors: Shared<SelectorIndex>,
     pub workloads: Shared<WorkloadIndex>,
     pub endpoints: Shared<EndpointIndex>,
     pub rules: Shared<RuleIndex>,
@@ -26,6 +30,8 @@ pub struct Snapshot {
     pub gateways: Shared<GatewayIndex>,
     /// Scopes by their inputs, kept from one snapshot to the next.
     pub scopes: Arc<Memo<ScopeInputs, Scope>>,
+    /// What scopes ask of proxies.
+    pub(crate) asks: Arc<Memo<(Shared<Scope>, Shared<MeshConfig>), Asks>>,
 }
 
 impl Snapshot {
@@ -35,8 +41,13 @@ impl Snapshot {
         let was = &self.config;
         let services = self.services.or_same(self.services.next(was, &config));
         let workloads = self.workloads.or_same(self.workloads.next(was, &config));
-        let before = (was, &*self.services, &*self.workloads);
-        let endpoints = self.endpoints.or_same(self.endpoints.next(before, (&config, &services, &workloads)));
+        let before = Inputs { config: was, services: &self.services, workloads: &self.workloads };
+        let after = Inputs { config: &config, services: &services, workloads: &workloads };
+        let endpoints = self.endpoints.or_same(self.endpoints.next(before, after));
+        let selectors = match services == self.services {
+            true => self.selectors.clone(),
+            false => self.selectors.or_same(SelectorIndex::new(&services)),
+        };
         Self {
             generation: self.generation + 1,
             rules: self.rules.or_same(self.rules.next(was, &config)),
@@ -45,6 +56,8 @@ impl Snapshot {
             authn: self.authn.or_same(self.authn.next(was, &config)),
             gateways: self.gateways.or_same(self.gateways.next(was, &config)),
             scopes: self.scopes.clone(),
+            asks: self.asks.clone(),
+            selectors,
             services,
             workloads,
             endpoints,
@@ -55,5 +68,11 @@ impl Snapshot {
     /// What is known of a proxy in this state.
     pub fn member(&self, proxy: &Shared<Proxy>) -> Member {
         Member::new(self, proxy)
+    }
+
+    /// Lets go of scopes that nobody holds and nobody has asked for of late; once per push.
+    pub fn sweep(&self) {
+        self.scopes.sweep();
+        self.asks.sweep();
     }
 }

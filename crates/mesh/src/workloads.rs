@@ -1,10 +1,14 @@
-//! Workloads by address: pods and WorkloadEntries, their place and the services that select them.
+//! Workloads by address: pods and WorkloadEntries, and the facts that their endpoints carry.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use memo::{Shared, Table};
-use model::endpoint::EndpointWorkload;
-use model::{Key, Labels, Text};
+use model::endpoint::{EndpointWorkload, TlsMode};
+use model::networking::{WorkloadEntry, WorkloadSpec};
+use model::parse::proxy::join_locality;
+use model::{Key, Kind, Labels, Text, kube};
 
 use crate::Config;
 
@@ -19,34 +23,258 @@ pub struct Workload {
     pub service_account: Text,
     /// Named and numbered container ports: name, number, transport.
     pub ports: Vec<(Text, u16, Text)>,
+    /// Its addresses.
+    pub ips: Vec<IpAddr>,
+    /// Whether it takes traffic when selected by a ServiceEntry.
+    pub ready: bool,
     /// What its endpoints carry (labels there have topology labels added).
-    pub facts: std::sync::Arc<EndpointWorkload>,
+    pub facts: Arc<EndpointWorkload>,
 }
 
 /// Workloads by address and by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadIndex {
-    /// By cluster and address; host-network pods are left out.
-    pub(crate) by_ip: Table<(Text, IpAddr), Workload>,
+    /// Pods by cluster and address; those on the host's network are left out.
+    by_ip: Table<(Text, IpAddr), Workload>,
+    /// WorkloadEntries by cluster and address.
+    entries_by_ip: Table<(Text, IpAddr), Workload>,
     /// By Pod or WorkloadEntry.
-    pub(crate) by_key: Table<Key, Workload>,
+    by_key: Table<Key, Workload>,
+    /// Pods by their Node, since its labels say where they are.
+    by_node: Table<Text, BTreeSet<Key>>,
 }
 
 impl WorkloadIndex {
     /// The index of `now`, patched from that of `was` by Pods, WorkloadEntries, Nodes, Namespaces.
     #[must_use]
     pub fn next(&self, was: &Config, now: &Config) -> Self {
-        let _ = (was, now);
-        self.clone()
+        let mut next = self.clone();
+        for key in self.touched(was, now) {
+            next.put(&key, workload(&key, now));
+        }
+        next
     }
 
-    /// The workload with this address.
+    /// The pod with this address.
     pub fn by_ip(&self, cluster: &Text, ip: IpAddr) -> Option<&Shared<Workload>> {
         self.by_ip.get(&(cluster.clone(), ip))
+    }
+
+    /// The WorkloadEntry with this address.
+    pub fn entry_by_ip(&self, cluster: &Text, ip: IpAddr) -> Option<&Shared<Workload>> {
+        self.entries_by_ip.get(&(cluster.clone(), ip))
     }
 
     /// The workload of a Pod or WorkloadEntry.
     pub fn by_key(&self, key: &Key) -> Option<&Shared<Workload>> {
         self.by_key.get(key)
     }
+
+    /// The workloads of one kind and namespace, in the order of their names.
+    pub fn in_namespace(
+        &self,
+        cluster: &Text,
+        kind: Kind,
+        namespace: &Text,
+    ) -> impl Iterator<Item = &Shared<Workload>> {
+        let first = Key { cluster: cluster.clone(), kind, namespace: namespace.clone(), name: "".into() };
+        let last = first.clone();
+        let belongs = move |(key, _): &(&Key, _)| key.kind == last.kind && key.namespace == last.namespace;
+        self.by_key.range(first..).take_while(belongs).map(|(_, workload)| workload)
+    }
+
+    /// Pods and WorkloadEntries whose workload is another one than in `before`.
+    pub fn changed(&self, before: &Self) -> Vec<Key> {
+        self.by_key.changed(&before.by_key)
+    }
+
+    fn touched(&self, was: &Config, now: &Config) -> BTreeSet<Key> {
+        let mut keys: BTreeSet<Key> = now.pods.changed(&was.pods).into_iter().collect();
+        keys.extend(now.workload_entries.changed(&was.workload_entries));
+        for node in now.nodes.changed(&was.nodes) {
+            keys.extend(self.by_node.get(&node.name).into_iter().flat_map(|pods| pods.iter().cloned()));
+        }
+        if common(was) != common(now) {
+            keys.extend(now.pods.iter().map(|(key, _)| key.clone()));
+            keys.extend(now.workload_entries.iter().map(|(key, _)| key.clone()));
+        }
+        keys
+    }
+
+    fn put(&mut self, key: &Key, workload: Option<Workload>) {
+        if let Some(old) = self.by_key.get(key).cloned() {
+            self.forget(&old);
+        }
+        let Some(workload) = workload else {
+            self.by_key.remove(key);
+            return;
+        };
+        self.by_key.put(key.clone(), workload);
+        let Some(shared) = self.by_key.get(key).cloned() else { return };
+        let by_ip = if key.kind == Kind::Pod { &mut self.by_ip } else { &mut self.entries_by_ip };
+        for ip in &shared.ips {
+            by_ip.share((key.cluster.clone(), *ip), shared.clone());
+        }
+        self.note_node(&shared, true);
+    }
+
+    fn forget(&mut self, old: &Workload) {
+        let by_ip = if old.key.kind == Kind::Pod { &mut self.by_ip } else { &mut self.entries_by_ip };
+        for ip in &old.ips {
+            let at = (old.key.cluster.clone(), *ip);
+            if by_ip.get(&at).is_some_and(|holder| holder.key == old.key) {
+                by_ip.remove(&at);
+            }
+        }
+        self.note_node(old, false);
+    }
+
+    fn note_node(&mut self, workload: &Workload, there: bool) {
+        let node = &workload.facts.node;
+        if node.is_empty() {
+            return;
+        }
+        let mut pods = self.by_node.get(node).map(|pods| (**pods).clone()).unwrap_or_default();
+        if there {
+            pods.insert(workload.key.clone())
+        } else {
+            pods.remove(&workload.key)
+        };
+        self.by_node.set(node.clone(), (!pods.is_empty()).then_some(pods));
+    }
+}
+
+/// What all workloads depend on: trust domain, cluster, the network of the control plane's namespace.
+fn common(config: &Config) -> (&Text, &Text, Option<&str>) {
+    (&config.mesh.trust_domain, &config.settings.cluster, system_network(config))
+}
+
+/// The network that the root namespace is labelled with.
+fn system_network(config: &Config) -> Option<&str> {
+    let key = Key {
+        cluster: config.settings.cluster.clone(),
+        kind: Kind::Namespace,
+        namespace: "".into(),
+        name: config.mesh.root_namespace.clone(),
+    };
+    config.namespaces.get(&key)?.meta.labels.get("topology.istio.io/network")
+}
+
+fn workload(key: &Key, config: &Config) -> Option<Workload> {
+    match key.kind {
+        Kind::Pod => config.pods.get(key).filter(|pod| !pod.ended).map(|pod| of_pod(pod, config)),
+        _ => config.workload_entries.get(key).map(|entry| of_entry(entry, config)),
+    }
+}
+
+fn of_pod(pod: &kube::Pod, config: &Config) -> Workload {
+    let key = &pod.meta.key;
+    let labels = &pod.meta.labels;
+    let network = labels.get("topology.istio.io/network").or_else(|| system_network(config));
+    let locality = pod_locality(pod, config);
+    let facts = EndpointWorkload {
+        labels: augmented(labels, &locality, &key.cluster, &pod.node, network.unwrap_or_default()),
+        namespace: key.namespace.clone(),
+        workload: pod.workload.clone(),
+        identity: identity(config, &key.namespace, &pod.service_account),
+        tls_mode: TlsMode::from_label(labels.get("security.istio.io/tlsMode")),
+        network: network.unwrap_or_default().into(),
+        cluster: key.cluster.clone(),
+        locality,
+        node: pod.node.clone(),
+        hostname: pod.hostname.clone(),
+        subdomain: pod.subdomain.clone(),
+    };
+    Workload {
+        key: key.clone(),
+        labels: labels.clone(),
+        service_account: pod.service_account.clone(),
+        ports: pod.ports.clone(),
+        ips: if pod.host_network { Vec::new() } else { pod.ips.clone() },
+        ready: pod.ready && !pod.terminating,
+        facts: Arc::new(facts),
+    }
+}
+
+/// `istio-locality` of the pod, else by its Node's labels.
+fn pod_locality(pod: &kube::Pod, config: &Config) -> Text {
+    if let Some(label) = pod.meta.labels.get("istio-locality").filter(|label| !label.is_empty()) {
+        return if label.contains('/') { label.into() } else { label.replace('.', "/").into() };
+    }
+    let cluster = pod.meta.key.cluster.clone();
+    let key = Key { cluster, kind: Kind::Node, namespace: "".into(), name: pod.node.clone() };
+    let Some(node) = config.nodes.get(&key) else { return "".into() };
+    let label =
+        |names: [&str; 2]| names.iter().find_map(|name| node.meta.labels.get(name)).unwrap_or_default();
+    let region = label(["topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"]);
+    let zone = label(["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"]);
+    let subzone = node.meta.labels.get("topology.istio.io/subzone").unwrap_or_default();
+    join_locality(region, zone, subzone)
+}
+
+fn of_entry(entry: &WorkloadEntry, config: &Config) -> Workload {
+    let key = &entry.meta.key;
+    let spec = &entry.spec;
+    Workload {
+        key: key.clone(),
+        labels: spec.labels.clone(),
+        service_account: spec.service_account.clone(),
+        ports: spec.ports.iter().map(|(name, port)| (name.clone(), *port, "TCP".into())).collect(),
+        ips: spec.address.parse().into_iter().collect(),
+        ready: !entry.unhealthy,
+        facts: Arc::new(of_spec(spec, &key.name, &key.namespace, config)),
+    }
+}
+
+/// What the endpoints of a WorkloadEntry (or an endpoint written into a ServiceEntry) carry.
+pub(crate) fn of_spec(
+    spec: &WorkloadSpec,
+    name: &Text,
+    namespace: &Text,
+    config: &Config,
+) -> EndpointWorkload {
+    let label = spec.labels.get("istio-locality").unwrap_or_default();
+    let locality = match (&*spec.locality, label) {
+        ("", label) if label.contains('/') => label.into(),
+        ("", label) => label.replace('.', "/").into(),
+        _ => spec.locality.clone(),
+    };
+    let cluster = &config.settings.cluster;
+    let tls_mode = match spec.labels.get("security.istio.io/tlsMode") {
+        None if !spec.service_account.is_empty() => TlsMode::Istio,
+        label => TlsMode::from_label(label),
+    };
+    EndpointWorkload {
+        labels: augmented(&spec.labels, &locality, cluster, "", &spec.network),
+        namespace: namespace.clone(),
+        workload: name.clone(),
+        identity: identity(config, namespace, &spec.service_account),
+        tls_mode,
+        network: spec.network.clone(),
+        cluster: cluster.clone(),
+        locality,
+        ..EndpointWorkload::default()
+    }
+}
+
+fn identity(config: &Config, namespace: &str, service_account: &str) -> Text {
+    if service_account.is_empty() {
+        return "".into();
+    }
+    format!("spiffe://{}/ns/{namespace}/sa/{service_account}", config.mesh.trust_domain).into()
+}
+
+/// Labels with those of the place added: region, zone, subzone, cluster, machine, network.
+pub(crate) fn augmented(labels: &Labels, locality: &str, cluster: &str, node: &str, network: &str) -> Labels {
+    let mut parts = locality.splitn(3, '/');
+    let mut part = || parts.next().unwrap_or_default();
+    let place = [
+        ("topology.kubernetes.io/region", part()),
+        ("topology.kubernetes.io/zone", part()),
+        ("topology.istio.io/subzone", part()),
+        ("topology.istio.io/cluster", cluster),
+        ("kubernetes.io/hostname", node),
+        ("topology.istio.io/network", network),
+    ];
+    labels.overlaid(&place.into_iter().filter(|(_, value)| !value.is_empty()).collect())
 }

@@ -144,6 +144,7 @@ impl Engine {
             publish(&connected.views, view);
         }
         self.planner.sweep(self.snapshot.generation);
+        self.snapshot.sweep();
     }
 
     /// Lets a proxy in: its number and views.

@@ -176,7 +176,7 @@ fn locality(labels: &Labels, declared: &(String, String, String)) -> Text {
 }
 
 /// `region/zone/subzone` without empty ends.
-pub(crate) fn join_locality(region: &str, zone: &str, subzone: &str) -> Text {
+pub fn join_locality(region: &str, zone: &str, subzone: &str) -> Text {
     match (region, zone, subzone) {
         ("", "", "") => "".into(),
         (region, "", "") => region.into(),

@@ -1,0 +1,115 @@
+//! Ports of services that lead to a proxy's workload (xds-semantics, service targets).
+
+use memo::Shared;
+use model::proxy::Proxy;
+use model::service::TargetPort;
+use model::{Key, Kind, Labels, Protocol, Registry, Service, Text};
+
+use crate::{ServiceTarget, Snapshot, Workload};
+
+/// The workload of a proxy: a WorkloadEntry or Pod with its first address.
+pub(crate) fn workload_of<'a>(snapshot: &'a Snapshot, proxy: &Proxy) -> Option<&'a Shared<Workload>> {
+    let ip = *proxy.ips.first()?;
+    let own = |workload: &&Shared<Workload>| workload.key.namespace == proxy.namespace;
+    let entry = snapshot.workloads.entry_by_ip(&proxy.cluster, ip).filter(own);
+    entry.or_else(|| snapshot.workloads.by_ip(&proxy.cluster, ip)).or_else(|| by_name(snapshot, proxy))
+}
+
+/// The Pod that the node id names; for proxies whose Pod shares its machine's address.
+fn by_name<'a>(snapshot: &'a Snapshot, proxy: &Proxy) -> Option<&'a Shared<Workload>> {
+    let (name, namespace) = proxy.workload_id.rsplit_once('.')?;
+    let key = Key {
+        cluster: proxy.cluster.clone(),
+        kind: Kind::Pod,
+        namespace: namespace.into(),
+        name: name.into(),
+    };
+    snapshot.workloads.by_key(&key)
+}
+
+/// The targets of a proxy, by age of the service, then host.
+pub(crate) fn of(snapshot: &Snapshot, proxy: &Proxy, workload: Option<&Workload>) -> Vec<ServiceTarget> {
+    let selected = match workload {
+        Some(workload) => selecting(snapshot, &workload.key.namespace, &workload.labels, &workload.ports),
+        None => selecting(snapshot, &proxy.namespace, &proxy.labels, &proxy.pod_ports),
+    };
+    let mut targets = if selected.is_empty() { by_slice(snapshot, proxy) } else { selected };
+    targets.extend(of_entries(snapshot, proxy));
+    targets.sort_by(|one, two| {
+        let order = |target: &ServiceTarget| target.service.created;
+        order(one).cmp(&order(two)).then_with(|| one.service.host.cmp(&two.service.host))
+    });
+    targets
+}
+
+/// Ports of the namespace's Services that select these labels; per service each workload port once.
+fn selecting(
+    snapshot: &Snapshot,
+    namespace: &Text,
+    labels: &Labels,
+    ports: &[(Text, u16, Text)],
+) -> Vec<ServiceTarget> {
+    let services = snapshot.selectors.selecting(Registry::Kubernetes, namespace, labels);
+    let of_service = |service: &Shared<Service>| {
+        let mut seen: Vec<(u16, Protocol)> = Vec::new();
+        let mut targets = Vec::new();
+        for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
+            let number = match &port.target {
+                TargetPort::Number(number) => Some(*number),
+                TargetPort::Name(name) => {
+                    let mut named = ports.iter().filter(|(known, ..)| known == name);
+                    named.find(|(.., transport)| &**transport != "UDP").map(|(_, number, _)| *number)
+                }
+            };
+            let Some(number) = number else { continue };
+            if !seen.contains(&(number, port.protocol)) {
+                seen.push((number, port.protocol));
+                targets.push(ServiceTarget {
+                    service: service.clone(),
+                    port: port.clone(),
+                    target_port: number,
+                });
+            }
+        }
+        targets
+    };
+    services.iter().flat_map(of_service).collect()
+}
+
+/// For a workload that nothing selects: Services of its namespace with an endpoint at its address.
+fn by_slice(snapshot: &Snapshot, proxy: &Proxy) -> Vec<ServiceTarget> {
+    let Some(ip) = proxy.ips.first().map(ToString::to_string) else { return Vec::new() };
+    let here = |service: &&Shared<Service>| {
+        service.registry == Registry::Kubernetes
+            && service.namespace == proxy.namespace
+            && service.selector.is_none()
+    };
+    snapshot.services.all().filter(here).flat_map(|service| at_address(snapshot, service, &ip)).collect()
+}
+
+/// ServiceEntries of the namespace with an endpoint at one of the proxy's addresses.
+fn of_entries(snapshot: &Snapshot, proxy: &Proxy) -> Vec<ServiceTarget> {
+    let here = |service: &&Shared<Service>| {
+        service.registry == Registry::External && service.namespace == proxy.namespace
+    };
+    let ips: Vec<String> = proxy.ips.iter().map(ToString::to_string).collect();
+    let services = snapshot.services.all().filter(here);
+    services.flat_map(|service| ips.iter().flat_map(|ip| at_address(snapshot, service, ip))).collect()
+}
+
+fn at_address(snapshot: &Snapshot, service: &Shared<Service>, ip: &str) -> Vec<ServiceTarget> {
+    let Some(found) = snapshot.endpoints.of(&service.host, &service.namespace) else { return Vec::new() };
+    let at = found.endpoints.iter().filter(|endpoint| endpoint.address() == ip);
+    let mut targets: Vec<ServiceTarget> = Vec::new();
+    for endpoint in at {
+        let port = service.ports.iter().find(|port| port.name == endpoint.port_name);
+        if let Some(port) = port.filter(|port| port.protocol != Protocol::Udp) {
+            let target =
+                ServiceTarget { service: service.clone(), port: port.clone(), target_port: endpoint.port };
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+    }
+    targets
+}
