@@ -23,9 +23,11 @@ impl<'a> Claims<'a> {
     /// Nothing is taken yet; `services` are the hosts of services with their ports.
     pub(super) fn new(services: impl Iterator<Item = (&'a str, u16)>) -> Self {
         let ports: HashSet<_, FixedState> = services.collect();
+        let count = ports.len();
         Self {
-            names: HashSet::default(),
-            winners: HashMap::default(),
+            names: HashSet::with_capacity_and_hasher(count, FixedState::default()),
+            // Most services have five to seven domains.
+            winners: HashMap::with_capacity_and_hasher(count * 7, FixedState::default()),
             hosts: ports.iter().map(|(host, _)| *host).collect(),
             ports,
         }

@@ -106,7 +106,8 @@ impl VirtualHost {
         memos.hosts.get(inputs, |inputs| {
             let plan = HostPlan::plan(inputs);
             let part = memos.parts.get(&plan, |plan| Part::field(field::VIRTUAL_HOSTS, &plan.build()));
-            let clusters = plan.routes.iter().flat_map(RoutePlan::clusters).collect();
+            let clusters: Vec<Name> = plan.routes.iter().flat_map(RoutePlan::clusters).collect();
+            let clusters = super::distinct(clusters.iter());
             Self { name: plan.name, part, clusters }
         })
     }

@@ -16,10 +16,12 @@ mod registry;
 pub(crate) mod session;
 mod table;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use envoy_api::envoy::config::route::v3 as route;
 use envoy_api::{Name, Needs, Part, Resource, field};
+use foldhash::fast::FixedState;
 use memo::{Memo, Shared};
 use mesh::{MergedGateway, RouteIndex, RouteProfile, Scope};
 use model::mesh_config::MeshConfig;
@@ -178,17 +180,16 @@ impl ResourcePlan {
             ..Default::default()
         };
         let parts: Vec<Part> = self.hosts.iter().map(|host| (*host.part).clone()).collect();
-        let clusters = self.hosts.iter().flat_map(|host| host.clusters.iter().cloned());
-        let needs = Needs { clusters: distinct(clusters.collect()), ..Needs::default() };
+        let clusters = self.hosts.iter().flat_map(|host| host.clusters.iter());
+        let needs = Needs { clusters: distinct(clusters), ..Needs::default() };
         Resource::with_parts(self.name.clone(), &head, field::VIRTUAL_HOSTS, &parts, needs)
     }
 }
 
-/// The names, sorted, each once.
-fn distinct(mut names: Vec<Name>) -> Arc<[Name]> {
-    names.sort_unstable();
-    names.dedup();
-    names.into()
+/// The names, each once, in the order in which they come up first.
+fn distinct<'a>(names: impl Iterator<Item = &'a Name>) -> Arc<[Name]> {
+    let mut seen = HashSet::<&str, FixedState>::default();
+    names.filter(|name| seen.insert(name)).cloned().collect()
 }
 
 /// What a proxy gets that asks for a name that is not known.

@@ -1,0 +1,194 @@
+//! Route configurations of sidecars: what a user applies, and what a proxy is told.
+
+use memo::Shared;
+use mesh::{Config, RouteProfile, Snapshot};
+use model::parse::proxy::{Node, parse_node};
+use model::parse::{Context, parse_object};
+use model::{Change, Proxy};
+use serde_json::{Value, json};
+use translate::routes::{self, Inputs, Memos};
+
+/// A mesh under edit, seen by one client of namespace `a`.
+struct Mesh {
+    snapshot: Snapshot,
+    client: Shared<Proxy>,
+    memos: Memos,
+}
+
+impl Mesh {
+    fn new(objects: &[Value]) -> Self {
+        let node = Node { id: "sidecar~10.0.0.1~client.a~a.svc.cluster.local".into(), ..Node::default() };
+        let client = Shared::new(parse_node(&node).unwrap());
+        let mut mesh = Self { snapshot: Snapshot::default(), client, memos: Memos::default() };
+        mesh.apply(objects);
+        mesh
+    }
+
+    fn apply(&mut self, objects: &[Value]) {
+        let context = Context { cluster: "Kubernetes".into(), domain: "cluster.local".into() };
+        let mut config = self.snapshot.config.clone();
+        for object in objects {
+            let parsed = parse_object(object, &context).unwrap();
+            assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+            config.apply(Change {
+                key: parsed.key,
+                value: parsed.value,
+                origin: Default::default(),
+                problems: Vec::new(),
+            });
+        }
+        self.snapshot = self.snapshot.next(config);
+    }
+
+    fn resource(&self, name: &str) -> Shared<envoy_api::Resource> {
+        let member = self.snapshot.member(&self.client);
+        let inputs = Inputs {
+            scope: member.scope.clone(),
+            profile: Shared::new(RouteProfile::of(&member)),
+            gateway: None,
+            routes: Shared::default(),
+            mesh: self.snapshot.config.mesh.clone(),
+            settings: self.snapshot.config.settings.clone(),
+        };
+        routes::sidecar(&inputs, name, &self.memos)
+    }
+
+    /// `virtual host [domains]: routes`, one a line.
+    fn hosts(&self, name: &str) -> String {
+        let resource = self.resource(name);
+        let json = envoy_api::json::resource(envoy_api::type_url::ROUTE, &resource.body.to_bytes());
+        let hosts = json["virtualHosts"].as_array().cloned().unwrap_or_default();
+        let line = |host: &Value| {
+            let domains: Vec<_> = host["domains"].as_array().unwrap().iter().map(text).collect();
+            let routes: Vec<_> = host["routes"].as_array().unwrap().iter().map(route).collect();
+            format!("{} [{}]: {}\n", text(&host["name"]), domains.join(" "), routes.join(", "))
+        };
+        hosts.iter().map(line).collect()
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn route(route: &Value) -> String {
+    let to = match route["directResponse"]["status"].as_u64() {
+        Some(status) => status.to_string(),
+        None => text(&route["route"]["cluster"]).to_owned(),
+    };
+    format!("{} -> {to}", text(&route["match"]["prefix"]))
+}
+
+fn meta(namespace: &str, name: &str) -> Value {
+    json!({"namespace": namespace, "name": name})
+}
+
+fn service(namespace: &str, name: &str, ip: &str, ports: &[(&str, u16)]) -> Value {
+    let port = |(name, port): &(&str, u16)| json!({"name": name, "port": port});
+    let ports: Vec<_> = ports.iter().map(port).collect();
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": meta(namespace, name),
+        "spec": {"clusterIP": ip, "clusterIPs": [ip], "ports": ports}})
+}
+
+fn entry(namespace: &str, host: &str) -> Value {
+    json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": meta(namespace, "entry"),
+        "spec": {"hosts": [host], "resolution": "DNS",
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}]}})
+}
+
+fn rules(namespace: &str, name: &str, hosts: &[&str], http: Value) -> Value {
+    json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": meta(namespace, name), "spec": {"hosts": hosts, "http": http}})
+}
+
+fn to(host: &str) -> Value {
+    json!([{"destination": {"host": host}}])
+}
+
+#[test]
+fn services_are_known_by_every_form_of_their_name() {
+    let mesh = Mesh::new(&[
+        service("a", "own", "10.1.0.1", &[("http", 80)]),
+        service("b", "other", "10.1.0.2", &[("http", 80), ("tcp", 90)]),
+        service("b", "headless", "None", &[("http", 80)]),
+        entry("b", "example.com"),
+    ]);
+    expect_test::expect![[r#"
+        example.com:80 [example.com example.com.]: / -> outbound|80||example.com
+        headless.b.svc.cluster.local:80 [headless.b.svc.cluster.local headless.b.svc.cluster.local. headless.b headless.b.svc *.headless.b.svc.cluster.local *.headless.b.svc.cluster.local. *.headless.b *.headless.b.svc]: / -> outbound|80||headless.b.svc.cluster.local
+        other.b.svc.cluster.local:80 [other.b.svc.cluster.local other.b.svc.cluster.local. other.b other.b.svc 10.1.0.2]: / -> outbound|80||other.b.svc.cluster.local
+        own.a.svc.cluster.local:80 [own.a.svc.cluster.local own.a.svc.cluster.local. own own.a.svc own.a 10.1.0.1]: / -> outbound|80||own.a.svc.cluster.local
+        allow_any [*]: / -> PassthroughCluster
+    "#]]
+    .assert_eq(&mesh.hosts("80"));
+    expect_test::expect![[r#"
+        allow_any [*]: / -> PassthroughCluster
+    "#]]
+    .assert_eq(&mesh.hosts("90"));
+}
+
+#[test]
+fn a_made_up_name_gives_way_to_a_real_one() {
+    let mesh = Mesh::new(&[service("b", "own", "10.1.0.1", &[("http", 80)]), entry("a", "own.b")]);
+    expect_test::expect![[r#"
+        own.b.svc.cluster.local:80 [own.b.svc.cluster.local own.b.svc.cluster.local. own.b.svc 10.1.0.1]: / -> outbound|80||own.b.svc.cluster.local
+        own.b:80 [own.b own.b.]: / -> outbound|80||own.b
+        allow_any [*]: / -> PassthroughCluster
+    "#]]
+    .assert_eq(&mesh.hosts("80"));
+}
+
+#[test]
+fn a_rule_for_all_hosts_takes_the_place_of_what_is_unknown() {
+    let everything = rules("a", "all", &["*"], json!([{"route": to("own")}]));
+    let mesh = Mesh::new(&[everything]);
+    expect_test::expect![[r#"
+        *:80 [*]: / -> outbound|80||own.a.svc.cluster.local
+    "#]]
+    .assert_eq(&mesh.hosts("80"));
+}
+
+#[test]
+fn a_sniffed_port_has_its_service_and_nothing_else() {
+    let mesh = Mesh::new(&[
+        service("a", "own", "10.1.0.1", &[("web", 80)]),
+        service("a", "more", "10.1.0.2", &[("http", 80)]),
+    ]);
+    expect_test::expect![[r#"
+        own.a.svc.cluster.local:80 [*]: / -> outbound|80||own.a.svc.cluster.local
+    "#]]
+    .assert_eq(&mesh.hosts("own.a.svc.cluster.local:80"));
+    assert_eq!(mesh.hosts("nobody.a.svc.cluster.local:80"), "");
+}
+
+#[test]
+fn unknown_names_get_an_empty_table() {
+    let mesh = Mesh::new(&[]);
+    for name in ["http.80", "", "a:b", "70000", "a.b:"] {
+        let resource = mesh.resource(name);
+        assert_eq!((&*resource.name, mesh.hosts(name).as_str()), (name, ""));
+    }
+}
+
+#[test]
+fn one_more_service_plans_and_encodes_one_virtual_host() {
+    let of = |at: usize| {
+        service("a", &format!("s{at}"), &format!("10.1.{}.{}", at / 256, at % 256), &[("http", 80)])
+    };
+    let services: Vec<_> = (0..1000).map(of).collect();
+    let mut mesh = Mesh::new(&services);
+    let first = mesh.resource("80");
+    let made = |mesh: &Mesh| {
+        let (plans, parts) = mesh.memos.counts();
+        (plans.made, parts.made)
+    };
+    assert_eq!(made(&mesh), (1001, 1001));
+    for _ in 0..20 {
+        mesh.memos.sweep();
+    }
+    mesh.apply(&[of(1000)]);
+    let second = mesh.resource("80");
+    assert_eq!(made(&mesh), (1002, 1002));
+    assert_ne!(first, second);
+    assert_eq!(second.needs.clusters.len(), 1002);
+}
