@@ -25,6 +25,8 @@ struct Entry<V> {
     value: Weak<V>,
     kept: Option<Arc<V>>,
     used: u64,
+    /// Whether the value is another memo's too.
+    borrowed: bool,
 }
 
 /// How often a memo made a value and how often it had one.
@@ -58,17 +60,40 @@ impl<K: Eq + Hash + Clone, V> Memo<K, V> {
     /// Two callers at once may both make it; the first one kept is returned to both.
     pub fn get(&self, key: &K, make: impl FnOnce(&K) -> V) -> Shared<V> {
         let generation = self.generation.load(Ordering::Relaxed);
-        if let Some(value) = self.known(key, generation) {
-            self.reused.fetch_add(1, Ordering::Relaxed);
-            return value.into();
+        match self.look_up(key, generation) {
+            Some(value) => value,
+            None => self.keep(key, Arc::new(make(key)), generation, false),
         }
-        let value = Arc::new(make(key));
+    }
+
+    /// Like [`Memo::get`], for a value that `make` takes from elsewhere (another memo) or finds not to
+    /// exist; nothing is kept for `None`.
+    ///
+    /// The entry lives [`Memo::KEEP`] generations after its last use, whoever holds the value: many keys
+    /// may share one value, and those that nobody asks for any more must not live as long as it does.
+    pub fn share(&self, key: &K, make: impl FnOnce(&K) -> Option<Shared<V>>) -> Option<Shared<V>> {
+        let generation = self.generation.load(Ordering::Relaxed);
+        if let Some(value) = self.look_up(key, generation) {
+            return Some(value);
+        }
+        let value = make(key)?;
+        Some(self.keep(key, value.arc().clone(), generation, true))
+    }
+
+    fn look_up(&self, key: &K, generation: u64) -> Option<Shared<V>> {
+        let value = self.known(key, generation)?;
+        self.reused.fetch_add(1, Ordering::Relaxed);
+        Some(value.into())
+    }
+
+    fn keep(&self, key: &K, value: Arc<V>, generation: u64, borrowed: bool) -> Shared<V> {
         self.made.fetch_add(1, Ordering::Relaxed);
         let mut entries = self.lock();
         if let Some(other) = entries.get(key).and_then(|entry| entry.value.upgrade()) {
             return other.into();
         }
-        let entry = Entry { value: Arc::downgrade(&value), kept: Some(value.clone()), used: generation };
+        let weak = Arc::downgrade(&value);
+        let entry = Entry { value: weak, kept: Some(value.clone()), used: generation, borrowed };
         entries.insert(key.clone(), entry);
         value.into()
     }
@@ -91,7 +116,7 @@ impl<K: Eq + Hash + Clone, V> Memo<K, V> {
             if entry.used + Self::KEEP < generation {
                 entry.kept = None;
             }
-            entry.kept.is_some() || entry.value.strong_count() > 0
+            entry.kept.is_some() || !entry.borrowed && entry.value.strong_count() > 0
         });
     }
 
@@ -123,5 +148,20 @@ mod tests {
             memo.sweep();
         }
         assert_eq!(memo.counts(), Counts { made: 2, reused: 1, entries: 1 });
+    }
+
+    #[test]
+    fn a_shared_value_outlives_the_keys_that_nobody_asks_for() {
+        let memo = Memo::default();
+        let value = Shared::new(10);
+        assert_eq!(memo.share(&1, |_| None), None);
+        for key in [1, 2] {
+            assert_eq!(memo.share(&key, |_| Some(value.clone())), Some(value.clone()));
+        }
+        for _ in 0..=Memo::<i32, i32>::KEEP + 1 {
+            memo.sweep();
+            assert_eq!(memo.share(&1, |_| unreachable!()), Some(value.clone()));
+        }
+        assert_eq!(memo.counts().entries, 1);
     }
 }
