@@ -29,6 +29,8 @@ pub struct ClusterProfile {
     pub preserve_header_case: bool,
     pub auto_addresses: bool,
     pub dns_capture: bool,
+    /// Whether it is a gateway that passes mutual TLS through by server name (`AUTO_PASSTHROUGH`).
+    pub passes_server_names: bool,
 }
 
 impl ClusterProfile {
@@ -49,6 +51,7 @@ impl ClusterProfile {
             preserve_header_case: member.config.headers.preserve_case.unwrap_or_default(),
             auto_addresses: member.auto_addresses,
             dns_capture: proxy.dns_capture,
+            passes_server_names: member.gateway.as_ref().is_some_and(|it| !it.auto_passthrough.is_empty()),
         }
     }
 }

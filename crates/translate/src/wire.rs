@@ -44,12 +44,21 @@ pub(crate) fn transport_socket(name: &str, config: &(impl Message + Name)) -> co
 
 /// A socket address.
 pub(crate) fn address(ip: &str, port: u16) -> core::Address {
-    let socket = core::SocketAddress {
+    core::Address { address: Some(core::address::Address::SocketAddress(socket_address(ip, port))) }
+}
+
+/// A socket address without a choice of other kinds around it.
+pub(crate) fn socket_address(ip: &str, port: u16) -> core::SocketAddress {
+    core::SocketAddress {
         address: ip.into(),
         port_specifier: Some(core::socket_address::PortSpecifier::PortValue(port.into())),
         ..Default::default()
-    };
-    core::Address { address: Some(core::address::Address::SocketAddress(socket)) }
+    }
+}
+
+/// A percentage.
+pub(crate) fn percent(value: f64) -> envoy_api::envoy::r#type::v3::Percent {
+    envoy_api::envoy::r#type::v3::Percent { value }
 }
 
 /// A Unix socket.
@@ -131,12 +140,17 @@ fn agent_resolver() -> core::TypedExtensionConfig {
     }
 }
 
-/// Which Istio networking object something was made from: `filter_metadata` with key `istio`, in which tools
-/// and logs look for it.
+/// An Istio networking object as a path of the API; `kind` in kebab case.
 ///
 /// The version is that of istiod's own schema, not the one that the object was written in.
+pub(crate) fn object_path(kind: &str, namespace: &str, name: &str) -> String {
+    format!("/apis/networking.istio.io/v1/namespaces/{namespace}/{kind}/{name}")
+}
+
+/// Which Istio networking object something was made from: `filter_metadata` with key `istio`, in which tools
+/// and logs look for it.
 pub(crate) fn object_metadata(kind: &str, namespace: &str, name: &str) -> core::Metadata {
-    let path = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/{kind}/{name}");
+    let path = object_path(kind, namespace, name);
     let fields = fields([("config", text_value(&path))]);
     core::Metadata { filter_metadata: [("istio".into(), fields)].into(), ..Default::default() }
 }

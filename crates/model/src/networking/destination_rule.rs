@@ -326,3 +326,10 @@ pub enum ClientTlsMode {
     Mutual,
     IstioMutual,
 }
+
+impl ClientTlsMode {
+    /// Whether it is TLS that is not Istio's own.
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Self::Simple | Self::Mutual)
+    }
+}

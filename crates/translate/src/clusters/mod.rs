@@ -1,18 +1,65 @@
 //! Clusters: where traffic goes, and how (xds-semantics, CDS).
+//!
+//! A cluster is known twice: by what it may depend on ([`ClusterInputs`]), so that nothing is planned where
+//! nothing has changed, and by what was decided ([`ClusterPlan`]), so that equal plans are one resource.
+
+mod accounts;
+mod balancer;
+mod dns;
+mod dynamic;
+mod http;
+mod inbound;
+mod metadata;
+mod outbound;
+mod outlier;
+mod plan;
+mod pool;
+mod special;
+mod stat_name;
+mod tls;
 
 use envoy_api::Resource;
-use memo::Shared;
-use mesh::{AuthnIndex, ClusterProfile, EndpointFacts, ListenerProfile, Scope, ServiceTarget};
+use memo::{Counts, Memo, Shared};
+use mesh::{AuthnIndex, ClusterProfile, EndpointFacts, ListenerProfile, Scope, ScopedService, ServiceTarget};
 use model::mesh_config::MeshConfig;
 use model::settings::Settings;
+use model::{Protocol, ProxyKind, Resolution};
+
+pub use outbound::ClusterInputs;
+pub use plan::ClusterPlan;
 
 /// The memos of clusters.
 #[derive(Default)]
-pub struct Memos {}
+pub struct Memos {
+    known: Memo<ClusterInputs, Resource>,
+    built: Memo<ClusterPlan, Resource>,
+}
 
 impl Memos {
     /// See [`crate::Memos::sweep`].
-    pub fn sweep(&self) {}
+    pub fn sweep(&self) {
+        self.known.sweep();
+        self.built.sweep();
+    }
+
+    /// The cluster of these inputs: known, or planned and built; `None` if there is no such cluster.
+    pub fn cluster(&self, inputs: &ClusterInputs) -> Option<Shared<Resource>> {
+        self.known.share(inputs, |inputs| Some(self.build(&ClusterPlan::outbound(inputs)?)))
+    }
+
+    /// Outbound clusters planned and found.
+    pub fn planned(&self) -> Counts {
+        self.known.counts()
+    }
+
+    /// Clusters built and found.
+    pub fn built(&self) -> Counts {
+        self.built.counts()
+    }
+
+    fn build(&self, plan: &ClusterPlan) -> Shared<Resource> {
+        self.built.get(plan, ClusterPlan::build)
+    }
 }
 
 /// Everything that the clusters shared by all proxies of a scope and profile may depend on.
@@ -40,12 +87,81 @@ pub struct InboundInputs {
 
 /// Clusters of services and subsets, and the special ones (passthrough, black hole).
 pub fn outbound(inputs: &OutboundInputs, memos: &Memos) -> Vec<Shared<Resource>> {
-    let _ = (inputs, memos);
-    Vec::new()
+    let mut clusters = Vec::with_capacity(inputs.scope.services.len() * 2);
+    for service in &inputs.scope.services {
+        of_service(inputs, service, memos, &mut clusters);
+    }
+    clusters.extend(special::outbound(inputs).iter().map(|plan| memos.build(plan)));
+    clusters
 }
 
-/// Clusters of the workload's own ports, and for unknown ones.
+/// Clusters of the workload's own ports, and for unknown ones; none for gateways.
 pub fn inbound(inputs: &InboundInputs, memos: &Memos) -> Vec<Shared<Resource>> {
-    let _ = (inputs, memos);
-    Vec::new()
+    if inputs.profile.kind != ProxyKind::Sidecar {
+        return Vec::new();
+    }
+    let mut plans = inbound::plan_all(inputs);
+    plans.push(special::inbound_passthrough(inputs));
+    plans.iter().map(|plan| memos.build(plan)).collect()
+}
+
+/// For every port the default cluster, then the subsets; the same once more by server name where a gateway
+/// passes mutual TLS through.
+fn of_service(
+    inputs: &OutboundInputs,
+    scoped: &ScopedService,
+    memos: &Memos,
+    clusters: &mut Vec<Shared<Resource>>,
+) {
+    let service = &scoped.service;
+    if service.resolution == Resolution::Alias {
+        return;
+    }
+    let dynamic = outbound::is_dynamic(service);
+    let by_server_name = inputs.profile.passes_server_names && !service.external;
+    let Some(mut cluster) = first(inputs, scoped) else { return };
+    for port in scoped.ports().filter(|port| port.protocol != Protocol::Udp) {
+        cluster.port = port.clone();
+        if !dynamic || dynamic::supports(port.protocol) {
+            cluster.server_name = false;
+            of_port(&mut cluster, dynamic, memos, clusters);
+        }
+        if by_server_name {
+            cluster.server_name = true;
+            of_port(&mut cluster, false, memos, clusters);
+        }
+    }
+}
+
+fn of_port(cluster: &mut ClusterInputs, dynamic: bool, memos: &Memos, clusters: &mut Vec<Shared<Resource>>) {
+    cluster.subset = None;
+    let Some(default) = memos.cluster(cluster) else { return };
+    clusters.push(default);
+    let subsets = cluster.rule.as_ref().filter(|_| !dynamic).map_or(0, |rule| rule.rule.subsets.len());
+    for place in 0..subsets {
+        cluster.subset = Some(place);
+        clusters.extend(memos.cluster(cluster));
+    }
+}
+
+/// The inputs of a service's first cluster; those of the others differ in port, subset and kind.
+fn first(inputs: &OutboundInputs, scoped: &ScopedService) -> Option<ClusterInputs> {
+    let (service, facts) = (&scoped.service, &inputs.facts);
+    let (host, namespace) = (&service.host, &service.namespace);
+    let resolves = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+    let embeds = resolves || service.resolution == Resolution::Passthrough;
+    Some(ClusterInputs {
+        port: scoped.ports().next()?.clone(),
+        subset: None,
+        rule: inputs.scope.rule(host).cloned(),
+        accounts: facts.accounts(host, namespace).cloned(),
+        embedded: facts.embedded(host, namespace).filter(|_| embeds).cloned(),
+        authn: resolves.then(|| inputs.authn.clone()),
+        client_mode: inputs.authn.client_mode(namespace),
+        server_name: false,
+        service: service.clone(),
+        profile: inputs.profile.clone(),
+        mesh: inputs.mesh.clone(),
+        settings: inputs.settings.clone(),
+    })
 }

@@ -23,8 +23,6 @@ pub(crate) struct Selection<'a> {
     pub(crate) cluster: &'a str,
     /// The client's machine; endpoints of services that are local to nodes must be on it.
     pub(crate) node: &'a str,
-    /// The client's network, may be empty.
-    pub(crate) network: &'a str,
     /// Networks that the client sees; empty for all.
     pub(crate) network_view: &'a [Text],
     /// Whether only endpoints of the client's cluster count.

@@ -12,8 +12,8 @@ use model::Text;
 use model::networking::TlsVersion;
 
 pub(crate) use downstream::{ServerTransport, inbound, server};
-pub(crate) use secrets::SecretSources;
-pub(crate) use upstream::{Origination, istio_mutual, originate};
+pub(crate) use secrets::{EXTERNAL as EXTERNAL_SECRETS, SecretSources};
+pub(crate) use upstream::{Credentials, Origination, istio_mutual, originate};
 
 /// The name of the transport socket that speaks TLS.
 pub(crate) const TRANSPORT_SOCKET: &str = "envoy.transport_sockets.tls";
