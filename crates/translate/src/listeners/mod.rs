@@ -15,6 +15,8 @@ mod listener_filters;
 mod network_filters;
 mod outbound;
 mod stats;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tracing;
 mod virtual_outbound;
 
