@@ -115,7 +115,7 @@ pub fn lines(change: &Change) -> impl Iterator<Item = String> {
 }
 
 /// A node in JSON as the message on the wire.
-fn node(json: &Json) -> Result<envoy_api::envoy::config::core::v3::Node, String> {
+pub fn node(json: &Json) -> Result<envoy_api::envoy::config::core::v3::Node, String> {
     use prost::Message;
     let Some(descriptor) = envoy_api::reflect::pool().get_message_by_name("envoy.config.core.v3.Node") else {
         return Err("node: its type is not known".into());

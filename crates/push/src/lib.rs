@@ -17,6 +17,6 @@ mod planner;
 
 pub use engine::{Command, Engine, Handle};
 pub use hooks::Discovery;
-pub use node::proxy;
+pub use node::{announced, proxy};
 pub use pace::{Limits, Pace};
 pub use planner::{Counts, Planner, Wanted};

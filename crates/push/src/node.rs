@@ -7,19 +7,24 @@ use prost_types::value::Kind;
 use serde_json::{Map, Value as Json};
 
 /// The proxy that announces itself with this node; an error is one sentence.
-///
-/// The node's hundreds of extensions are reduced to facts here and not kept.
 pub fn proxy(node: &Node) -> Result<Proxy, String> {
+    parse_node(&announced(node))
+}
+
+/// The node free of its wire format: what all facts about a proxy are read from.
+///
+/// Its hundreds of extensions are reduced to their type URLs here and not kept.
+pub fn announced(node: &Node) -> model::parse::proxy::Node {
     let locality = node.locality.clone().unwrap_or_default();
     let type_urls: Vec<String> =
         node.extensions.iter().flat_map(|one| one.type_urls.iter().cloned()).collect();
-    parse_node(&model::parse::proxy::Node {
+    model::parse::proxy::Node {
         id: node.id.clone(),
         cluster: node.cluster.clone(),
         metadata: node.metadata.as_ref().map(|metadata| object(&metadata.fields)).unwrap_or_default(),
         locality: (locality.region, locality.zone, locality.sub_zone),
         type_urls: (!node.extensions.is_empty()).then_some(type_urls),
-    })
+    }
 }
 
 fn object(fields: &std::collections::BTreeMap<String, prost_types::Value>) -> Map<String, Json> {
