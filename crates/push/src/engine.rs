@@ -56,7 +56,8 @@ impl Engine {
     pub fn new(settings: Settings) -> (Self, Handle, mpsc::UnboundedReceiver<Command>) {
         let (commands, receiver) = mpsc::unbounded_channel();
         let config = Config { settings: Shared::new(settings), ..Config::default() };
-        let snapshot = Snapshot { config: config.clone(), ..Snapshot::default() };
+        let mut snapshot = Snapshot::default();
+        snapshot.config = config.clone();
         let (published, snapshots) = watch::channel(Arc::new(snapshot.clone()));
         let engine = Self {
             snapshot,
