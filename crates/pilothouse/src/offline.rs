@@ -57,7 +57,7 @@ pub fn translate(request: &Request) -> Result<Answer, String> {
     let member = snapshot.member(&Shared::new(proxy));
     let names =
         |kind: &str| request.names.get(kind).into_iter().flatten().map(|name| Name::from(name.as_str()));
-    let wanted = Wanted { routes: names("rds").collect() };
+    let wanted = Wanted { routes: names("rds").collect(), ..Wanted::default() };
     let view = Planner::default().view(&snapshot, &member, &wanted, Instant::now());
     let shown = TYPES
         .iter()

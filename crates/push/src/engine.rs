@@ -183,7 +183,8 @@ impl Engine {
 /// Sends a view unless the proxy is served all the same already.
 fn publish(views: &watch::Sender<Arc<View>>, view: View) {
     views.send_if_modified(|old| {
-        let same = old.types.len() == view.types.len()
+        let same = old.wants == view.wants
+            && old.types.len() == view.types.len()
             && old.types.iter().zip(&view.types).all(|((_, one), (_, two))| one.same(two));
         if !same {
             *old = Arc::new(view);

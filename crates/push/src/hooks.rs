@@ -5,7 +5,7 @@ use std::sync::Arc;
 use envoy_api::type_url;
 use tokio::sync::oneshot;
 use tonic::Status;
-use xds::{Answer, Connection, Hello, Hooks, Interest, Link, Question};
+use xds::{Answer, Connection, Hello, Hooks, Interest, Link, Planned, Question};
 
 use crate::engine::{Command, Handle};
 use crate::planner::Wanted;
@@ -51,16 +51,19 @@ struct EngineLink {
 }
 
 impl Link for EngineLink {
-    fn wanted(&mut self, url: &str, interest: &Interest) -> Result<(), Status> {
+    fn wanted(&mut self, url: &str, interest: &Interest) -> Result<Planned, Status> {
         if url == type_url::ROUTE {
             let routes = interest.names().clone();
             if self.wanted.routes != routes {
                 self.wanted.routes = routes;
+                self.wanted.changes += 1;
                 let command = Command::Want(self.number, self.wanted.clone());
-                return self.engine.commands.send(command).map_err(|_| Status::unavailable("shutting down"));
+                let sent = self.engine.commands.send(command);
+                sent.map_err(|_| Status::unavailable("shutting down"))?;
+                return Ok(Planned::From(self.wanted.changes));
             }
         }
-        Ok(())
+        Ok(Planned::Already)
     }
 
     fn current(&mut self, _generation: u64) {}

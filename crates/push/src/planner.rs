@@ -22,6 +22,8 @@ use crate::family::{Family, Interner, Owner, replace};
 pub struct Wanted {
     /// Route configurations.
     pub routes: BTreeSet<Name>,
+    /// How often the client has changed its mind about them.
+    pub changes: u64,
 }
 
 /// Sets and memos of all families; one for the whole process.
@@ -86,6 +88,7 @@ impl Planner {
         View {
             generation: snapshot.generation,
             label: snapshot.generation.to_string().into(),
+            wants: wanted.changes,
             since,
             types: types.into_iter().map(|(url, view)| (Arc::from(url), view)).collect(),
         }

@@ -112,7 +112,21 @@ impl Held {
         }
         names.sort_unstable();
         names.dedup();
-        names.into_iter().filter_map(|name| self.change(name, target)).collect()
+        let mut changes: Vec<_> = names.into_iter().filter_map(|name| self.change(name, target)).collect();
+        if !changes.is_empty() {
+            changes.extend(self.refused_removals(target));
+            changes.sort_unstable_by(|one, two| one.name().cmp(two.name()));
+        }
+        changes
+    }
+
+    /// Removals that were in a refused response. A removal is not what a client objects to, so it is repeated,
+    /// but only with the next response that there is: one that is refused for ever must not be sent for ever.
+    fn refused_removals(&self, target: &TypeView) -> Vec<Change> {
+        let refused = |holding: &Holding| matches!(holding, Holding::Refused { version: None, .. });
+        let names = self.exceptions.iter().filter(|(_, holding)| refused(holding)).map(|(name, _)| name);
+        let gone = names.filter(|name| target.get(name).is_none());
+        gone.map(|name| Change::Removed(Name::clone(name))).collect()
     }
 
     fn change(&self, name: Name, target: &TypeView) -> Option<Change> {

@@ -58,10 +58,19 @@ pub trait Link: Send {
     ///
     /// A type that is not known is left out of the views; it is then not answered, and the stream goes on.
     /// An error ends the stream.
-    fn wanted(&mut self, type_url: &str, interest: &Interest) -> Result<(), Status>;
+    fn wanted(&mut self, type_url: &str, interest: &Interest) -> Result<Planned, Status>;
 
     /// The client has answered all that it was sent of views up to this generation.
     fn current(&mut self, generation: u64);
+}
+
+/// Which views take into account what a client wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// The one there is: nothing has to be planned.
+    Already,
+    /// Those whose [`View::wants`] is at least this. Until one comes, names that no set has are not answered.
+    From(u64),
 }
 
 /// A request for a debug type.

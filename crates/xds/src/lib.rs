@@ -28,7 +28,7 @@ mod warming;
 
 pub use body::Body;
 pub use connections::{ConnectionStatus, Connections, Mark, TypeStatus, Who};
-pub use hooks::{Answer, Connection, Hello, Hooks, Link, Question};
+pub use hooks::{Answer, Connection, Hello, Hooks, Link, Planned, Question};
 pub use interest::{Interest, WILDCARD, Wish};
 pub use names::Names;
 pub use order::{LABELS, label_of};

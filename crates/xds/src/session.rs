@@ -69,6 +69,8 @@ struct Stage {
     behind: bool,
     /// The revision of the client's interest that was last asked for.
     told: Option<u64>,
+    /// Views take that into account from this count of wishes on.
+    planned_from: u64,
 }
 
 /// A response to be encoded and sent.
@@ -180,6 +182,13 @@ impl Session {
         (told != Some(interest.revision())).then_some(interest)
     }
 
+    /// Names of this type that no set has are not answered before a view takes this many wishes into account.
+    pub fn plan_from(&mut self, type_url: &str, wants: u64) {
+        if let Some(stage) = self.stages.iter_mut().find(|stage| &*stage.type_url == type_url) {
+            stage.planned_from = wants;
+        }
+    }
+
     /// Where the stage of this type is; makes it if need be.
     fn stage(&mut self, type_url: &str, names: &Names) -> Result<usize, Excess> {
         let rank = Rank::of(type_url);
@@ -192,8 +201,10 @@ impl Session {
         let kind = self.view.types.get(type_url).map_or_else(|| usual_kind(type_url), |view| view.kind);
         let subscription = Subscription::new(kind, is_whole(type_url, kind));
         let type_url = names.intern(type_url);
-        self.stages
-            .insert(at, Stage { rank, type_url, subscription, dirty: true, behind: false, told: None });
+        self.stages.insert(
+            at,
+            Stage { rank, type_url, subscription, dirty: true, behind: false, told: None, planned_from: 0 },
+        );
         Ok(at)
     }
 
@@ -286,7 +297,9 @@ impl Session {
         let served = view.types.get(&stage.type_url)?;
         // Taken out for a moment: what stays behind depends on the subscriptions of other stages.
         let mut subscription = std::mem::take(&mut stage.subscription);
+        let unplanned = view.wants < stage.planned_from;
         let difference = subscription.update(served, &mut |change, new| match rank {
+            _ if unplanned && served.find(change.name()).is_none() => true,
             Rank::Clusters => !removals && !new && matches!(change, Change::Removed(_)),
             Rank::Endpoints => !new && self.is_leaving(served, change.name()),
             _ => self.needs_more(change),

@@ -17,7 +17,7 @@ use envoy_api::type_url;
 
 use crate::body::Outlet;
 use crate::connections::{Listed, Mark, TypeStatus, Who};
-use crate::hooks::{Hello, Hooks, Link, Question};
+use crate::hooks::{Hello, Hooks, Link, Planned, Question};
 use crate::inbound::{Inbound, Protocol};
 use crate::request::Request;
 use crate::segments::{encode_answer, encode_delta, encode_list};
@@ -173,7 +173,9 @@ impl<'a, H: Hooks> Stream<'a, H> {
         }
         let decision = self.session.request(&request, &self.shared.names).map_err(too_much)?;
         if let Some(interest) = self.session.new_interest(&request.type_url) {
-            self.link.wanted(&request.type_url, interest)?;
+            if let Planned::From(wants) = self.link.wanted(&request.type_url, interest)? {
+                self.session.plan_from(&request.type_url, wants);
+            }
         }
         self.note_request(&request, decision);
         Ok(())

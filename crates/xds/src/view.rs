@@ -19,6 +19,8 @@ pub struct View {
     pub generation: u64,
     /// How spans and status call the snapshot.
     pub label: Arc<str>,
+    /// How many of the stream's wishes are taken into account, as counted by [`Planned::From`](crate::Planned::From).
+    pub wants: u64,
     /// When the oldest change that this view brings was received; convergence is measured from it.
     pub since: Instant,
     /// By type URL. A type that is absent is not planned yet, or unknown: it is not answered.

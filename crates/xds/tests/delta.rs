@@ -210,3 +210,12 @@ async fn an_upper_layer_covers_a_lower_one() {
     house.views.send_replace(mesh.then("cds /a3 b3"));
     assert_eq!(client.hears_and_acks().await, "cds a3");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_planned_when_first_wanted_is_not_called_empty_before() {
+    let (mut mesh, house, mut client) = start("rds a1").await;
+    client.ask("rds +a +late +never");
+    assert_eq!(client.hears_and_acks().await, "rds a1");
+    house.views.send_replace(mesh.then("rds a1 late1"));
+    assert_eq!(client.hears_and_acks().await, "rds late1 never0");
+}

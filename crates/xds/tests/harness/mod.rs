@@ -4,6 +4,7 @@
 //! A view is `cds a1 b1 | eds a1`; a request `cds +* =a1` or `eds +a -b`; an answer `cds a1 b1 -c`.
 
 #![allow(dead_code, reason = "each test crate uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as the test does")]
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -25,8 +26,8 @@ use envoy_api::envoy::service::discovery::v3::{
 };
 use envoy_api::{Needs, Part, Resource, Version, google, type_url};
 use xds::{
-    Answer, Body, Change, Config, Connection, Discovery, Hello, Hooks, Interest, Kind, Link, Question, Set,
-    TypeView, View,
+    Answer, Body, Change, Config, Connection, Discovery, Hello, Hooks, Interest, Kind, Link, Planned,
+    Question, Set, TypeView, View,
 };
 
 /// Longer than anything that happens at once, shorter than any deadline.
@@ -96,8 +97,9 @@ impl Mesh {
             types.insert(url(short).into(), type_view(short, layers));
         }
         self.generation += 1;
+        let wants = u64::from(text.contains("late"));
         let label = self.generation.to_string().into();
-        Arc::new(View { generation: self.generation, label, since: Instant::now(), types })
+        Arc::new(View { generation: self.generation, label, wants, since: Instant::now(), types })
     }
 
     fn layer(&mut self, short: &str, at: usize, text: &str) -> Set {
@@ -165,11 +167,13 @@ impl Hooks for House {
 struct TestLink(House);
 
 impl Link for TestLink {
-    fn wanted(&mut self, type_url: &str, interest: &Interest) -> Result<(), Status> {
+    fn wanted(&mut self, type_url: &str, interest: &Interest) -> Result<Planned, Status> {
         let names: Vec<&str> = interest.names().iter().map(|name| &**name).collect();
         let star = if interest.is_wildcard() { "*" } else { "" };
         self.0.note(format!("wanted {} {star}{}", short(type_url), names.join(",")));
-        Ok(())
+        // Names that begin with `late` are planned when they are first wanted.
+        let late = names.iter().any(|name| name.starts_with("late"));
+        Ok(if late { Planned::From(1) } else { Planned::Already })
     }
 
     fn current(&mut self, generation: u64) {
@@ -184,7 +188,7 @@ impl Drop for TestLink {
 }
 
 /// A request body that a test writes into.
-pub(crate) struct Wire(pub(crate) mpsc::UnboundedReceiver<Bytes>);
+pub(crate) struct Wire(pub(crate) mpsc::Receiver<Bytes>);
 
 impl http_body::Body for Wire {
     type Data = Bytes;
@@ -208,7 +212,7 @@ pub(crate) enum Speaks {
 pub(crate) struct Client {
     speaks: Speaks,
     node: Option<Node>,
-    out: Option<mpsc::UnboundedSender<Bytes>>,
+    out: Option<mpsc::Sender<Bytes>>,
     body: Body,
     /// Nonce and version of the last answer, by type.
     pub(crate) last: BTreeMap<&'static str, (String, String)>,
@@ -225,7 +229,7 @@ impl Client {
     }
 
     pub(crate) async fn connect_as(server: &Discovery<House>, speaks: Speaks, node: &str) -> Self {
-        let (out, wire) = mpsc::unbounded_channel();
+        let (out, wire) = mpsc::channel(1024);
         let method = match speaks {
             Speaks::Delta => "DeltaAggregatedResources",
             Speaks::List => "StreamAggregatedResources",
@@ -256,7 +260,7 @@ impl Client {
 
     pub(crate) fn send_bytes(&self, bytes: Bytes) {
         if let Some(out) = &self.out {
-            let _ = out.send(bytes);
+            let _ = out.try_send(bytes);
         }
     }
 
@@ -289,7 +293,10 @@ impl Client {
 
     pub(crate) fn request(&mut self, text: &str, nonce: String, error: Option<&str>) {
         let mut words = text.split_whitespace();
-        let type_url = words.next().map(|word| if word.contains('.') { word } else { url(word) }).unwrap();
+        let type_url = words
+            .next()
+            .map(|word| if word.contains('.') { word.to_owned() } else { url(word).to_owned() })
+            .unwrap();
         let words: Vec<&str> = words.collect();
         let picked =
             |sign: char| words.iter().filter_map(move |word| word.strip_prefix(sign)).map(str::to_owned);
@@ -299,7 +306,7 @@ impl Client {
         let message = match self.speaks {
             Speaks::Delta => DeltaDiscoveryRequest {
                 node,
-                type_url: type_url.into(),
+                type_url,
                 resource_names_subscribe: picked('+').collect(),
                 resource_names_unsubscribe: picked('-').collect(),
                 initial_resource_versions: picked('=').map(|text| declared(&text)).collect(),
@@ -310,7 +317,7 @@ impl Client {
             .encode_to_vec(),
             Speaks::List => DiscoveryRequest {
                 node,
-                type_url: type_url.into(),
+                type_url,
                 resource_names: picked('+').collect(),
                 version_info: picked('=').next().unwrap_or_default(),
                 response_nonce: nonce,
@@ -385,6 +392,9 @@ impl Client {
         for any in message.resources {
             assert_eq!(any.type_url, message.type_url);
             let text = String::from_utf8(any.value.to_vec()).unwrap();
+            if short == "?" {
+                assert_eq!(message.control_plane.as_ref().unwrap().identifier, "me");
+            }
             held.insert(resource(&text).name.to_string(), text.clone());
             words.push(text);
         }
