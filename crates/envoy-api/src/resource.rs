@@ -81,6 +81,28 @@ impl Part {
         Self { framed: framed.freeze(), frame_len, hash }
     }
 
+    /// As [`Part::field`], for a message without its repeated field `inner`, and the values of that field
+    /// as parts made for it.
+    pub fn field_with<'a>(
+        number: u32,
+        head: &impl Message,
+        inner: u32,
+        parts: impl Iterator<Item = &'a Self> + Clone,
+    ) -> Self {
+        let chunks = parts.map(|part| part.as_field(inner));
+        let len = head.encoded_len() + chunks.clone().map(|chunk| chunk.len()).sum::<usize>();
+        let mut framed = BytesMut::with_capacity(prefix_len(number, len) + len);
+        put_prefix(number, len, &mut framed);
+        let frame_len = framed.len();
+        // Cannot fail: `BytesMut` grows.
+        let _ = head.encode(&mut framed);
+        for chunk in chunks {
+            framed.extend_from_slice(&chunk);
+        }
+        let hash = xxh3_64(framed.get(frame_len..).unwrap_or_default());
+        Self { framed: framed.freeze(), frame_len, hash }
+    }
+
     /// The encoded message.
     pub fn bytes(&self) -> Bytes {
         self.framed.slice(self.frame_len..)

@@ -76,6 +76,11 @@ impl Member {
         if self.asks.node { self.proxy.node_name.clone() } else { Text::default() }
     }
 
+    /// Whether some server of it forwards connections by server name.
+    pub(crate) fn forwards_by_server_name(&self) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| !gateway.auto_passthrough.is_empty())
+    }
+
     /// Labels by which some visible service's failover goes.
     pub(crate) fn failover_labels(&self) -> Labels {
         narrowed(&self.labels, &self.asks.failover)

@@ -70,6 +70,8 @@ pub struct EndpointProfile {
     pub node: Text,
     /// The proxy's labels narrowed to those by which some failover goes; usually empty.
     pub failover_labels: Labels,
+    /// Whether it forwards connections by server name (`AUTO_PASSTHROUGH`).
+    pub server_name_clusters: bool,
 }
 
 impl EndpointProfile {
@@ -85,6 +87,7 @@ impl EndpointProfile {
             locality: member.locality.clone(),
             node: member.endpoint_node(),
             failover_labels: member.failover_labels(),
+            server_name_clusters: member.forwards_by_server_name(),
         }
     }
 }

@@ -23,6 +23,23 @@ pub(crate) struct LbEndpoint {
     pub(crate) weight: u32,
 }
 
+/// `LocalityLbEndpoints.lb_endpoints`.
+pub(super) const LB_ENDPOINTS: u32 = 2;
+
+/// The plan of one endpoint in a locality, which is a part of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Placed {
+    endpoint: LbEndpoint,
+    style: Style,
+}
+
+impl Placed {
+    /// Renders the endpoint.
+    pub(super) fn build(&self) -> api::LbEndpoint {
+        self.endpoint.build(self.style)
+    }
+}
+
 /// What all endpoints are rendered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Style {
@@ -129,13 +146,23 @@ impl LbEndpoint {
 impl Locality {
     /// Renders the locality.
     pub(crate) fn build(&self) -> api::LocalityLbEndpoints {
+        let lb_endpoints = self.endpoints.iter().map(|endpoint| endpoint.build(self.style)).collect();
+        api::LocalityLbEndpoints { lb_endpoints, ..self.head() }
+    }
+
+    /// Renders the locality without its endpoints.
+    pub(super) fn head(&self) -> api::LocalityLbEndpoints {
         api::LocalityLbEndpoints {
             locality: Some(locality(&self.name)),
-            lb_endpoints: self.endpoints.iter().map(|endpoint| endpoint.build(self.style)).collect(),
             load_balancing_weight: self.weight,
             priority: self.priority,
             ..Default::default()
         }
+    }
+
+    /// The plans of its endpoints.
+    pub(super) fn placed(&self) -> impl Iterator<Item = Placed> {
+        self.endpoints.iter().map(|endpoint| Placed { endpoint: endpoint.clone(), style: self.style })
     }
 }
 

@@ -1,22 +1,46 @@
 //! Endpoints of clusters (xds-semantics, EDS).
 
+mod assignment;
 pub(crate) mod lb;
 pub(crate) mod locality;
 pub(crate) mod select;
 
-use envoy_api::Resource;
-use memo::Shared;
-use mesh::{AuthnIndex, EndpointProfile, Scope, ServiceEndpoints};
+use envoy_api::{Needs, Part, Resource};
+use memo::{Counts, Memo, Shared};
+use mesh::{AuthnIndex, EndpointProfile, MergedRule, Scope, ScopedService, ServiceEndpoints};
 use model::mesh_config::MeshConfig;
+use model::networking::Subset;
 use model::settings::Settings;
+use model::{ProxyKind, Resolution, Service, ServicePort};
 
-/// The memos of endpoints.
+use crate::names;
+use assignment::Assignment;
+use lb::{Locality, Placed};
+
+/// The memos of endpoints: assignments by their inputs, and their parts by plan.
 #[derive(Default)]
-pub struct Memos {}
+pub struct Memos {
+    assignments: Memo<AssignmentInputs, Shared<Resource>>,
+    localities: Memo<Locality, Part>,
+    endpoints: Memo<Placed, Part>,
+}
 
 impl Memos {
     /// See [`crate::Memos::sweep`].
-    pub fn sweep(&self) {}
+    pub fn sweep(&self) {
+        self.assignments.sweep();
+        self.localities.sweep();
+        self.endpoints.sweep();
+    }
+
+    /// Assignments planned, localities encoded, endpoints encoded.
+    pub fn counts(&self) -> [(&'static str, Counts); 3] {
+        [
+            ("assignment", self.assignments.counts()),
+            ("locality", self.localities.counts()),
+            ("endpoint", self.endpoints.counts()),
+        ]
+    }
 }
 
 /// Everything that the endpoint resources of a scope and profile may depend on, beside the endpoints.
@@ -30,6 +54,23 @@ pub struct Inputs {
     pub settings: Shared<Settings>,
 }
 
+/// Everything that one assignment may depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AssignmentInputs {
+    pub(crate) service: Shared<Service>,
+    pub(crate) port: u16,
+    /// Index into the rule's subsets.
+    pub(crate) subset: Option<usize>,
+    pub(crate) rule: Option<Shared<MergedRule>>,
+    /// Whether it is for connections forwarded by server name, to endpoints with mutual TLS only.
+    pub(crate) by_server_name: bool,
+    pub(crate) endpoints: Option<Shared<ServiceEndpoints>>,
+    pub(crate) profile: Shared<EndpointProfile>,
+    pub(crate) authn: Shared<AuthnIndex>,
+    pub(crate) mesh: Shared<MeshConfig>,
+    pub(crate) settings: Shared<Settings>,
+}
+
 /// The resources of one service's clusters (all visible ports, default and subsets) that proxies ask
 /// endpoints for. `endpoints` is `None` for a service that has none.
 pub fn of_service(
@@ -38,8 +79,96 @@ pub fn of_service(
     endpoints: Option<&Shared<ServiceEndpoints>>,
     memos: &Memos,
 ) -> Vec<Shared<Resource>> {
-    let _ = (inputs, service, endpoints, memos);
-    Vec::new()
+    let Some(scoped) = inputs.scope.services.get(service) else { return Vec::new() };
+    if !asks_for_endpoints(&scoped.service, inputs) {
+        return Vec::new();
+    }
+    let rule = inputs.scope.rule(&scoped.service.host);
+    let mut resources = Vec::new();
+    for key in keys(inputs, scoped, rule, endpoints) {
+        let resource = memos.assignments.get(&key, |key| build(key, memos));
+        resources.push((*resource).clone());
+    }
+    resources
+}
+
+/// Whether the clusters of a service get their endpoints by EDS.
+fn asks_for_endpoints(service: &Service, inputs: &Inputs) -> bool {
+    match service.resolution {
+        Resolution::Dns | Resolution::DnsRoundRobin | Resolution::Alias => false,
+        Resolution::Passthrough => {
+            inputs.profile.kind == ProxyKind::Router || inputs.settings.eds_for_headless
+        }
+        Resolution::DynamicDns => !service.host.is_wildcard(),
+        Resolution::Static => true,
+    }
+}
+
+/// The keys of all clusters of a service: ports, then subsets, then those by server name.
+fn keys<'a>(
+    inputs: &'a Inputs,
+    scoped: &'a ScopedService,
+    rule: Option<&'a Shared<MergedRule>>,
+    endpoints: Option<&'a Shared<ServiceEndpoints>>,
+) -> impl Iterator<Item = AssignmentInputs> + 'a {
+    let subsets = rule.map_or(0, |rule| rule.rule.subsets.len());
+    let forms = if inputs.profile.server_name_clusters { &[false, true][..] } else { &[false] };
+    let ports = scoped.ports().filter(|port| port.protocol != model::Protocol::Udp);
+    ports.flat_map(move |port: &ServicePort| {
+        let subsets = std::iter::once(None).chain((0..subsets).map(Some));
+        subsets.flat_map(move |subset| {
+            forms.iter().map(move |by_server_name| AssignmentInputs {
+                service: scoped.service.clone(),
+                port: port.number,
+                subset,
+                rule: rule.cloned(),
+                by_server_name: *by_server_name,
+                endpoints: endpoints.cloned(),
+                profile: inputs.profile.clone(),
+                authn: inputs.authn.clone(),
+                mesh: inputs.mesh.clone(),
+                settings: inputs.settings.clone(),
+            })
+        })
+    })
+}
+
+impl AssignmentInputs {
+    pub(crate) fn subset(&self) -> Option<&Subset> {
+        self.rule.as_ref()?.rule.subsets.get(self.subset?)
+    }
+
+    fn name(&self) -> String {
+        let subset = self.subset().map_or("", |subset| &subset.name);
+        let form = if self.by_server_name { names::server_name } else { names::outbound };
+        form(self.port, subset, &self.service.host)
+    }
+}
+
+fn build(inputs: &AssignmentInputs, memos: &Memos) -> Shared<Resource> {
+    let assignment = Assignment::plan(inputs);
+    let parts: Vec<Part> =
+        assignment.localities.iter().map(|locality| (*locality.part(memos)).clone()).collect();
+    let name = inputs.name();
+    let head = envoy_api::envoy::config::endpoint::v3::ClusterLoadAssignment {
+        cluster_name: name.clone(),
+        ..Default::default()
+    };
+    let field = envoy_api::field::LOCALITIES;
+    Shared::new(Resource::with_parts(name.into(), &head, field, &parts, Needs::default()))
+}
+
+impl Locality {
+    fn part(&self, memos: &Memos) -> Shared<Part> {
+        memos.localities.get(self, |locality| {
+            let endpoints = locality.placed().map(|placed| {
+                memos.endpoints.get(&placed, |placed| Part::field(lb::LB_ENDPOINTS, &placed.build()))
+            });
+            let endpoints: Vec<Shared<Part>> = endpoints.collect();
+            let endpoints = endpoints.iter().map(|part| &**part);
+            Part::field_with(envoy_api::field::LOCALITIES, &locality.head(), lb::LB_ENDPOINTS, endpoints)
+        })
+    }
 }
 
 /// What a proxy gets that asks for a cluster without endpoints or one that is not known.
@@ -48,5 +177,5 @@ pub fn missing(name: &str) -> Option<Resource> {
         cluster_name: name.into(),
         ..Default::default()
     };
-    Some(Resource::of(name.into(), &message, envoy_api::Needs::default()))
+    Some(Resource::of(name.into(), &message, Needs::default()))
 }
