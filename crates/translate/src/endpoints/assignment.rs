@@ -28,7 +28,6 @@ impl Assignment {
             subset: subset.map(|subset| &subset.labels),
             cluster: &profile.cluster,
             node: &profile.node,
-            network: &profile.network,
             network_view: &profile.network_view,
             cluster_local: false,
             unhealthy: sends_unhealthy(service, &policy, &inputs.settings),
