@@ -63,6 +63,7 @@ fn of_host(entry: &ServiceEntry, host: &Host, now: Inputs<'_>) -> Vec<Shared<End
 fn itself(entry: &ServiceEntry, host: &Host, port: &EntryPort, now: Inputs<'_>) -> Shared<Endpoint> {
     let workload = EndpointWorkload {
         namespace: entry.meta.key.namespace.clone(),
+        workload: entry.meta.key.name.clone(),
         cluster: now.config.settings.cluster.clone(),
         ..EndpointWorkload::default()
     };

@@ -59,8 +59,13 @@ impl Builder<'_> {
         for endpoint in &slice.endpoints {
             for address in &endpoint.addresses {
                 let Some(workload) = self.workload(slice, endpoint, address) else { continue };
+                let addresses = match self.all_addresses(slice, endpoint) {
+                    Some(all) if all.first() != Some(address) => continue,
+                    Some(all) => all,
+                    None => vec![address.clone()],
+                };
                 for (name, port) in &slice.ports {
-                    self.push(address, (name, *port), endpoint.health(drains), workload.clone());
+                    self.push(&addresses, (name, *port), endpoint.health(drains), workload.clone());
                 }
             }
         }
@@ -87,19 +92,32 @@ impl Builder<'_> {
         Some(pod.map_or_else(|| unknown(&near.cluster), |pod| pod.facts.clone()))
     }
 
+    /// All addresses of the Pod, where Service and Pod have several: one endpoint then stands for both
+    /// families, and the other family's slice says nothing new.
+    fn all_addresses(&self, slice: &EndpointSlice, endpoint: &SliceEndpoint) -> Option<Vec<Text>> {
+        if !self.now.config.settings.dual_stack || self.service.cluster_ips.len() < 2 {
+            return None;
+        }
+        let (namespace, name) = endpoint.pod.clone()?;
+        let key = Key { kind: Kind::Pod, namespace, name, ..slice.meta.key.clone() };
+        let ips = &self.now.config.pods.get(&key)?.ips;
+        (ips.len() > 1).then(|| ips.iter().map(|ip| Text::from(ip.to_string())).collect())
+    }
+
     fn push(
         &mut self,
-        address: &Text,
+        addresses: &[Text],
         (name, port): (&Text, u16),
         health: Health,
         workload: Arc<EndpointWorkload>,
     ) {
+        let Some(address) = addresses.first() else { return };
         if !self.seen.insert((address.clone(), name.clone())) {
             return;
         }
         let service_port = self.service.ports.iter().find(|port| port.name == *name);
         self.endpoints.push(Shared::new(Endpoint {
-            addresses: vec![address.clone()],
+            addresses: addresses.to_vec(),
             port,
             port_name: name.clone(),
             service_port: service_port.map_or(0, |port| port.number),
@@ -130,7 +148,7 @@ impl Builder<'_> {
                 };
                 if let (Some(ip), Some(number)) = (entry.ips.first(), number) {
                     let address = Text::from(ip.to_string());
-                    self.push(&address, (&port.name, number), Health::Unknown, entry.facts.clone());
+                    self.push(&[address], (&port.name, number), Health::Unknown, entry.facts.clone());
                 }
             }
         }
