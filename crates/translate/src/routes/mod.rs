@@ -127,23 +127,19 @@ pub fn sidecar(inputs: &Inputs, name: &str, memos: &Memos) -> Shared<Resource> {
     let table = Table::of(inputs, name, asked.port(), memos);
     let of = |inputs: &HostInputs| VirtualHost::of(inputs, &memos.hosts);
     let mut hosts: Vec<_> = match asked {
-        RouteName::Service(host, _) => service_host(&table, name, host).iter().map(of).collect(),
+        RouteName::Service(host, _) => service_host(&table, host).iter().map(of).collect(),
         RouteName::Port(_) | RouteName::All => table.hosts.iter().map(of).collect(),
     };
     hosts.sort_by(|one, two| one.name.cmp(&two.name));
-    if !matches!(asked, RouteName::Service(..)) && !table.has_any() {
+    if !matches!(asked, RouteName::Service(..)) && !table.has_any {
         hosts.push(of(&catch_all(inputs, memos)));
     }
     memos.resources.get(&ResourcePlan { name: name.into(), hosts }, ResourcePlan::build)
 }
 
-/// The virtual hosts of one service, for a listener that nothing but this service's traffic gets to.
-fn service_host(table: &Table, name: &str, host: &str) -> Vec<HostInputs> {
-    let mut found: Vec<HostInputs> = table.winners(&[name, host]).cloned().collect();
-    if let [only] = found.as_mut_slice() {
-        only.domains = Domains::Any;
-    }
-    found
+/// The virtual host of one service, for a listener that nothing but this service's traffic gets to.
+fn service_host(table: &Table, host: &str) -> Option<HostInputs> {
+    table.of_service(host).map(|inputs| HostInputs { domains: Domains::Any, ..inputs.clone() })
 }
 
 /// The virtual host for hosts that nothing is known of.

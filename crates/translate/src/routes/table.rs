@@ -34,8 +34,10 @@ pub(super) struct TableInputs {
 pub(super) struct Table {
     /// All of them, without the one for unknown hosts.
     pub(super) hosts: Vec<HostInputs>,
-    /// Domain → its virtual host.
-    winners: HashMap<Text, usize, FixedState>,
+    /// Service → the virtual host that has won its host.
+    by_host: HashMap<Text, usize, FixedState>,
+    /// Whether a rule is for all hosts, so that nothing is left for a virtual host of unknown ones.
+    pub(super) has_any: bool,
 }
 
 impl Table {
@@ -53,7 +55,7 @@ impl Table {
     fn new(key: &TableInputs, memos: &Memos) -> Self {
         let scope = &key.inputs.scope;
         let Some((at, egress)) = key.egress.and_then(|at| Some((at, scope.egress.get(at)?))) else {
-            return Self { hosts: Vec::new(), winners: HashMap::default() };
+            return Self { hosts: Vec::new(), by_host: HashMap::default(), has_any: false };
         };
         let index = memos.ports.get(&(scope.clone(), at), PortIndex::new);
         let settings =
@@ -68,17 +70,9 @@ impl Table {
         builder.claim(builder.groups(egress))
     }
 
-    /// Whether a rule is for all hosts, so that nothing is left for a virtual host of unknown ones.
-    pub(super) fn has_any(&self) -> bool {
-        self.winners.contains_key("*")
-    }
-
-    /// The virtual hosts that have won one of these domains, each once.
-    pub(super) fn winners(&self, domains: &[&str]) -> impl Iterator<Item = &HostInputs> {
-        let mut found: Vec<usize> =
-            domains.iter().filter_map(|domain| self.winners.get(*domain).copied()).collect();
-        found.dedup();
-        found.into_iter().filter_map(|at| self.hosts.get(at))
+    /// The virtual host that has won the host of a service.
+    pub(super) fn of_service(&self, host: &str) -> Option<&HostInputs> {
+        self.hosts.get(*self.by_host.get(host)?)
     }
 }
 
@@ -273,7 +267,9 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        Table { hosts, winners: claims.winners }
+        let services = self.registry.services.iter().map(|scoped| scoped.service.host.text());
+        let won = services.filter_map(|host| Some((host.clone(), *claims.winners.get(host)?)));
+        Table { hosts, by_host: won.collect(), has_any: claims.winners.contains_key("*") }
     }
 
     /// The domain of a host without a service, if it is still free.
@@ -282,7 +278,7 @@ impl<'a> Builder<'a> {
             return None;
         }
         let domain = Text::from(bracketed(host));
-        let domains = claims.domain(&domain, at).then(|| Domains::One(domain))?;
+        let domains = claims.domain(&domain, at).then_some(Domains::One(domain))?;
         (!self.with_port_only(port) || host.contains(':')).then_some(domains)
     }
 

@@ -1,5 +1,7 @@
 //! Route configurations of sidecars: what a user applies, and what a proxy is told.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 mod mesh_under_edit;
 mod properties;
 

@@ -51,7 +51,6 @@ fn delay(injected: &FaultDelay) -> Option<delay::FaultDelay> {
     Some(delay::FaultDelay {
         percentage: Some(percent(injected.share, 0)),
         fault_delay_secifier: Some(delay::fault_delay::FaultDelaySecifier::FixedDelay(fixed)),
-        ..Default::default()
     })
 }
 

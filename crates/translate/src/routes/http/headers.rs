@@ -66,8 +66,8 @@ fn removals(operations: &HeaderOperations) -> Vec<String> {
 
 fn authority(list: &[(Text, Text)]) -> Option<String> {
     let is_authority = |key: &str| key.eq_ignore_ascii_case(":authority") || key.eq_ignore_ascii_case("host");
-    let values = list.iter().filter(|(key, _)| is_authority(key)).map(|(_, value)| value.to_string());
-    values.last().filter(|value| !value.is_empty())
+    let mut values = list.iter().filter(|(key, _)| is_authority(key)).map(|(_, value)| value.to_string());
+    values.next_back().filter(|value| !value.is_empty())
 }
 
 /// Whether Envoy does not let the header be changed like others.
