@@ -6,7 +6,7 @@ mod slices;
 use std::collections::{BTreeMap, BTreeSet};
 
 use memo::{Shared, Table};
-use model::{Endpoint, Host, Key, Kind, Resolution, Text};
+use model::{Endpoint, Host, Key, Kind, Resolution, Text, TlsMode};
 
 use crate::{Config, ServiceIndex, WorkloadIndex};
 
@@ -38,6 +38,7 @@ struct Contribution {
 pub struct EndpointFacts {
     accounts: Table<(Host, Text), Vec<Text>>,
     embedded: Table<(Host, Text), ServiceEndpoints>,
+    mutual: Table<(Host, Text), Vec<u16>>,
 }
 
 /// The endpoints of one service.
@@ -58,6 +59,12 @@ impl EndpointFacts {
     /// listener; `None` for all others.
     pub fn embedded(&self, host: &Host, namespace: &Text) -> Option<&Shared<ServiceEndpoints>> {
         self.embedded.get(&(host.clone(), namespace.clone()))
+    }
+
+    /// Whether a port of a service (by its number) has endpoints and all of them take mutual TLS.
+    pub fn takes_mutual_tls(&self, host: &Host, namespace: &Text, port: u16) -> bool {
+        let ports = self.mutual.get(&(host.clone(), namespace.clone()));
+        ports.is_some_and(|ports| ports.contains(&port))
     }
 }
 
@@ -200,6 +207,8 @@ impl EndpointIndex {
         accounts.sort();
         accounts.dedup();
         facts.accounts.set(at.clone(), (!accounts.is_empty()).then_some(accounts));
+        let mutual = all_mutual(&endpoints);
+        facts.mutual.set(at.clone(), (!mutual.is_empty()).then_some(mutual));
         let value = (!endpoints.is_empty()).then_some(ServiceEndpoints { endpoints });
         self.by_service.set(at.clone(), value);
         let embeds =
@@ -209,6 +218,16 @@ impl EndpointIndex {
             None => drop(facts.embedded.remove(at)),
         }
     }
+}
+
+/// The service ports all of whose endpoints take mutual TLS, sorted.
+fn all_mutual(endpoints: &[Shared<Endpoint>]) -> Vec<u16> {
+    let mut ports: BTreeMap<u16, bool> = BTreeMap::new();
+    for endpoint in endpoints {
+        let takes = endpoint.workload.tls_mode != TlsMode::Disabled;
+        ports.entry(endpoint.service_port).and_modify(|all| *all &= takes).or_insert(takes);
+    }
+    ports.into_iter().filter(|(_, all)| *all).map(|(port, _)| port).collect()
 }
 
 /// What every contribution depends on.

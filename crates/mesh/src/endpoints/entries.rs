@@ -59,9 +59,10 @@ fn of_host(entry: &ServiceEntry, host: &Host, now: Inputs<'_>) -> Vec<Shared<End
     inline.flat_map(|(at, spec)| written(entry, at, spec, now)).collect()
 }
 
-/// The host's own name as the only endpoint.
+/// The host's own name as the only endpoint; its workload is called after the object.
 fn itself(entry: &ServiceEntry, host: &Host, port: &EntryPort, now: Inputs<'_>) -> Shared<Endpoint> {
     let workload = EndpointWorkload {
+        workload: entry.meta.key.name.clone(),
         namespace: entry.meta.key.namespace.clone(),
         workload: entry.meta.key.name.clone(),
         cluster: now.config.settings.cluster.clone(),

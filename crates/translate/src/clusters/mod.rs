@@ -120,8 +120,12 @@ fn of_service(
     let dynamic = outbound::is_dynamic(service);
     let by_server_name = inputs.profile.passes_server_names && !service.external;
     let Some(mut cluster) = first(inputs, scoped) else { return };
+    let to_original = service.resolution == Resolution::Passthrough
+        || cluster.rule.as_ref().is_some_and(|rule| outbound::may_release(&rule.rule));
     for port in scoped.ports().filter(|port| port.protocol != Protocol::Udp) {
         cluster.port = port.clone();
+        cluster.takes_mutual_tls =
+            !to_original || inputs.facts.takes_mutual_tls(&service.host, &service.namespace, port.number);
         if !dynamic || dynamic::supports(port.protocol) {
             cluster.server_name = false;
             of_port(&mut cluster, dynamic, memos, clusters);
@@ -149,13 +153,13 @@ fn first(inputs: &OutboundInputs, scoped: &ScopedService) -> Option<ClusterInput
     let (service, facts) = (&scoped.service, &inputs.facts);
     let (host, namespace) = (&service.host, &service.namespace);
     let resolves = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
-    let embeds = resolves || service.resolution == Resolution::Passthrough;
     Some(ClusterInputs {
         port: scoped.ports().next()?.clone(),
         subset: None,
         rule: inputs.scope.rule(host).cloned(),
         accounts: facts.accounts(host, namespace).cloned(),
-        embedded: facts.embedded(host, namespace).filter(|_| embeds).cloned(),
+        takes_mutual_tls: true,
+        embedded: facts.embedded(host, namespace).filter(|_| resolves).cloned(),
         authn: resolves.then(|| inputs.authn.clone()),
         client_mode: inputs.authn.client_mode(namespace),
         server_name: false,

@@ -3,7 +3,7 @@
 use memo::Shared;
 use mesh::{AuthnIndex, ClusterProfile, EffectivePolicy, MergedRule, ServiceEndpoints};
 use model::mesh_config::MeshConfig;
-use model::networking::{DestinationRule, MutualTlsMode, OutlierDetection, SimpleLb, Subset};
+use model::networking::{DestinationRule, MutualTlsMode, OutlierDetection, SimpleLb, Subset, TrafficPolicy};
 use model::settings::Settings;
 use model::{Labels, Protocol, ProxyKind, Registry, Resolution, Service, ServicePort, Text};
 
@@ -33,7 +33,9 @@ pub struct ClusterInputs {
     pub rule: Option<Shared<MergedRule>>,
     /// Identities of the service's endpoints.
     pub accounts: Option<Shared<Vec<Text>>>,
-    /// Its endpoints, where they matter to clusters.
+    /// Whether the port has endpoints and all take mutual TLS; true where that does not matter.
+    pub takes_mutual_tls: bool,
+    /// Its endpoints, where they stand in the cluster.
     pub embedded: Option<Shared<ServiceEndpoints>>,
     /// PeerAuthentications, where endpoints stand in the cluster.
     pub authn: Option<Shared<AuthnIndex>>,
@@ -76,6 +78,17 @@ impl ClusterPlan {
 /// Whether the name that was called is resolved: wildcard hosts with `DYNAMIC_DNS`.
 pub(super) fn is_dynamic(service: &Service) -> bool {
     service.resolution == Resolution::DynamicDns && service.host.is_wildcard()
+}
+
+/// Whether a rule may send traffic to the address that was called.
+pub(super) fn may_release(rule: &DestinationRule) -> bool {
+    let subsets = rule.subsets.iter().filter_map(|subset| subset.policy.as_deref());
+    rule.policy.as_deref().into_iter().chain(subsets).any(releases)
+}
+
+/// Whether the policy, without its ports' levels, sends traffic to the address that was called.
+fn releases(policy: &TrafficPolicy) -> bool {
+    policy.load_balancer.as_ref().is_some_and(|balancer| balancer.simple == Some(SimpleLb::Passthrough))
 }
 
 impl<'a> Planner<'a> {
@@ -159,8 +172,7 @@ impl<'a> Planner<'a> {
             Discovery::OriginalDestination { port, kept: false }
         };
         if let Some(subset) = self.subset {
-            let own = subset.policy.as_ref().and_then(|policy| policy.load_balancer.as_ref());
-            let released = own.is_some_and(|own| own.simple == Some(SimpleLb::Passthrough));
+            let released = subset.policy.as_deref().is_some_and(releases);
             if released || self.host_policy.is_passthrough() && !self.is_sharded() {
                 return to_original();
             }
@@ -261,14 +273,13 @@ impl<'a> Planner<'a> {
             Some(subset) => subset.policy.as_deref(),
             None => self.rule.and_then(|rule| rule.policy.as_deref()),
         };
-        let level = level.and_then(|policy| policy.load_balancer.as_ref());
         let outcome = tls::plan(&tls::Context {
             inputs: self.inputs,
             policy: self.policy,
             sni: if dynamic { Text::default() } else { self.name(true) },
             http2: plan.http.upstream.is_http2(),
             original_destination: plan.discovery.is_original_destination(),
-            passthrough: level.is_some_and(|level| level.simple == Some(SimpleLb::Passthrough)),
+            passthrough: level.is_some_and(releases),
             dynamic,
         });
         plan.tls = outcome.tls;

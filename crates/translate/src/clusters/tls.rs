@@ -12,7 +12,7 @@ use model::mesh_config::TlsSettings;
 use model::networking::{ClientTls, ClientTlsMode, MutualTlsMode, ProxyProtocol};
 use model::proxy::Capabilities;
 use model::settings::Settings;
-use model::{ProxyKind, Registry, Resolution, Text, TlsMode};
+use model::{ProxyKind, Registry, Resolution, Text};
 
 use super::accounts::accounts;
 use super::outbound::ClusterInputs;
@@ -101,17 +101,8 @@ fn is_mutual_by_default(context: &Context<'_>) -> bool {
     if inputs.service.external || !inputs.mesh.enable_auto_mtls {
         return false;
     }
-    if inputs.service.resolution == Resolution::Passthrough || context.passthrough {
-        let endpoints = inputs.embedded.iter().flat_map(|service| &service.endpoints);
-        let mut modes = endpoints
-            .filter(|endpoint| endpoint.service_port == inputs.port.number)
-            .map(|endpoint| &endpoint.workload.tls_mode)
-            .peekable();
-        if modes.peek().is_none() || modes.any(|mode| *mode == TlsMode::Disabled) {
-            return false;
-        }
-    }
-    inputs.client_mode != Some(MutualTlsMode::Disable)
+    let to_original = inputs.service.resolution == Resolution::Passthrough || context.passthrough;
+    (!to_original || inputs.takes_mutual_tls) && inputs.client_mode != Some(MutualTlsMode::Disable)
 }
 
 fn by_rule(context: &Context<'_>, rule: &ClientTls, outcome: &mut Outcome) -> Socket {
