@@ -15,6 +15,11 @@ const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default());
 
+/// The encoded descriptor set, for services that tell their clients what they speak.
+pub fn descriptors() -> &'static [u8] {
+    DESCRIPTORS
+}
+
 /// All known message types.
 pub fn pool() -> &'static DescriptorPool {
     &POOL

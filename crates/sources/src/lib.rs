@@ -15,4 +15,4 @@ mod watch;
 
 pub use documents::{Document, yaml};
 pub use folder::{File, Folder};
-pub use watch::{WatchError, watch};
+pub use watch::{WatchError, read_folder, watch, watch_file};

@@ -1,4 +1,4 @@
-//! Watching a folder: a file counts when it is closed or renamed into place.
+//! Watching a folder, or one file: a file counts when it is closed or renamed into place.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -40,25 +40,84 @@ pub enum WatchError {
 
 /// Reads a folder, recursively, and goes on to watch it: the first message on the channel is everything,
 /// later ones are what each save changes. Ends when the receiver is gone.
-pub fn watch(root: &Path, context: Context) -> Result<mpsc::UnboundedReceiver<Vec<Change>>, WatchError> {
-    let (notices, notified) = mpsc::unbounded_channel();
-    let (changes, receiver) = mpsc::unbounded_channel();
-    let failed = |source| WatchError::Notify { path: root.to_owned(), source };
-    let mut watcher = notify::recommended_watcher(move |event| drop(notices.send(event))).map_err(failed)?;
-    watcher.watch(root, RecursiveMode::Recursive).map_err(failed)?;
+pub fn watch(root: &Path, context: Context) -> Result<mpsc::Receiver<Vec<Change>>, WatchError> {
+    let (watcher, notified) = notices(root, RecursiveMode::Recursive)?;
+    let (changes, receiver) = mpsc::channel(WAITING);
     let mut folder = Folder::new(context);
-    let found = files(root).map_err(|source| WatchError::Read { path: root.to_owned(), source })?;
-    let everything = folder.update(found.iter().filter_map(|path| read(root, path)));
-    drop(changes.send(everything));
+    let everything = folder.update(texts(root)?);
     let task = Task { root: root.to_owned(), folder, changes, _watcher: watcher };
-    tokio::spawn(task.run(notified));
+    tokio::spawn(task.run(everything, notified));
     Ok(receiver)
+}
+
+/// The files of a folder as (path, text), read once.
+pub fn read_folder(root: &Path) -> Result<Vec<(String, String)>, WatchError> {
+    let files = texts(root)?.into_iter();
+    Ok(files.filter_map(|file| Some((file.path.to_string(), file.text?))).collect())
+}
+
+/// One file's text, first as it is and then after each save; `None` if there is no such file at first.
+pub fn watch_file(path: &Path) -> Result<mpsc::Receiver<Option<String>>, WatchError> {
+    let (texts, receiver) = mpsc::channel(WAITING);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let watched = folder.is_dir().then(|| notices(folder, RecursiveMode::NonRecursive)).transpose()?;
+    tokio::spawn(follow(path.to_owned(), watched, texts));
+    Ok(receiver)
+}
+
+/// Sends a file's text whenever it is another one; a file that is away for a moment, as while it is
+/// written anew, goes on saying what it said.
+async fn follow(
+    path: PathBuf,
+    watched: Option<(RecommendedWatcher, Notices)>,
+    texts: mpsc::Sender<Option<String>>,
+) {
+    let mut known = std::fs::read_to_string(&path).ok();
+    if texts.send(known.clone()).await.is_err() {
+        return;
+    }
+    let Some((_watcher, mut notified)) = watched else { return texts.closed().await };
+    while let Some(notice) = notified.recv().await {
+        let mut wanted = Wanted::default();
+        wanted.note(notice);
+        if !wanted.all && !wanted.files.iter().any(|file| file.file_name() == path.file_name()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).ok();
+        if text.is_some() && text != known {
+            known.clone_from(&text);
+            if texts.send(text).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// How many notices, or batches of changes, wait for who takes them.
+const WAITING: usize = 1024;
+
+type Notices = mpsc::Receiver<notify::Result<Event>>;
+
+/// The system's notices of changes below a folder; they end with the watcher.
+fn notices(root: &Path, mode: RecursiveMode) -> Result<(RecommendedWatcher, Notices), WatchError> {
+    let (notices, notified) = mpsc::channel(WAITING);
+    let failed = |source| WatchError::Notify { path: root.to_owned(), source };
+    // On a thread of its own, which waits while nobody takes what it has.
+    let send = move |event| drop(notices.blocking_send(event));
+    let mut watcher = notify::recommended_watcher(send).map_err(failed)?;
+    watcher.watch(root, mode).map_err(failed)?;
+    Ok((watcher, notified))
+}
+
+fn texts(root: &Path) -> Result<Vec<File>, WatchError> {
+    let found = files(root).map_err(|source| WatchError::Read { path: root.to_owned(), source })?;
+    Ok(found.iter().filter_map(|path| read(root, path)).collect())
 }
 
 struct Task {
     root: PathBuf,
     folder: Folder,
-    changes: mpsc::UnboundedSender<Vec<Change>>,
+    changes: mpsc::Sender<Vec<Change>>,
     _watcher: RecommendedWatcher,
 }
 
@@ -72,19 +131,22 @@ struct Wanted {
 }
 
 impl Task {
-    async fn run(mut self, mut notified: mpsc::UnboundedReceiver<notify::Result<Event>>) {
+    async fn run(mut self, everything: Vec<Change>, mut notified: Notices) {
+        if self.changes.send(everything).await.is_err() {
+            return;
+        }
         while let Some(notice) = notified.recv().await {
             let mut wanted = Wanted::default();
             wanted.note(notice);
             while let Ok(notice) = notified.try_recv() {
                 wanted.note(notice);
             }
-            if !self.read_files(&wanted) {
+            if !self.read_files(&wanted).await {
                 return;
             }
             if wanted.all {
                 tokio::time::sleep(REMOVAL_DELAY).await;
-                if !self.compare_all() {
+                if !self.compare_all().await {
                     return;
                 }
             }
@@ -92,19 +154,19 @@ impl Task {
     }
 
     /// Reads files that were closed or renamed into place; false once nobody listens.
-    fn read_files(&mut self, wanted: &Wanted) -> bool {
+    async fn read_files(&mut self, wanted: &Wanted) -> bool {
         let files: Vec<File> = wanted
             .files
             .iter()
             .filter(|path| is_config(path))
             .filter_map(|path| read(&self.root, path))
             .collect();
-        self.send(files)
+        self.send(files).await
     }
 
     /// Compares the folder with what was read: what is gone, what is new. A folder that has vanished is
     /// no empty mesh.
-    fn compare_all(&mut self) -> bool {
+    async fn compare_all(&mut self) -> bool {
         let Ok(found) = files(&self.root) else {
             tracing::warn!(folder = %self.root.display(), "the folder cannot be read; what it said before stays");
             return true;
@@ -116,15 +178,15 @@ impl Task {
         }
         let gone = self.folder.paths().filter(|path| !there.contains(path));
         let gone: Vec<File> = gone.map(|path| File { path: path.clone(), text: None }).collect();
-        self.send(found.into_iter().chain(gone).collect())
+        self.send(found.into_iter().chain(gone).collect()).await
     }
 
-    fn send(&mut self, files: Vec<File>) -> bool {
+    async fn send(&mut self, files: Vec<File>) -> bool {
         if files.is_empty() {
             return !self.changes.is_closed();
         }
         let changes = self.folder.update(files);
-        self.changes.send(changes).is_ok()
+        self.changes.send(changes).await.is_ok()
     }
 }
 

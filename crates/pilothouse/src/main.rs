@@ -1,0 +1,51 @@
+//! The program: which words it knows, and where each leads.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks on its standard streams")]
+
+mod address;
+mod bootstrap;
+mod discovery;
+mod logs;
+mod tolerant;
+mod translate;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A control plane for Istio service meshes.
+#[derive(Parser)]
+#[command(name = "pilothouse", version = version::VERSION, arg_required_else_help = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the control plane.
+    Discovery(discovery::Arguments),
+    /// Print what a proxy would be served, from files and without a server.
+    Translate(translate::Arguments),
+    /// Print a bootstrap with which a stock Envoy attaches to Pilothouse.
+    Bootstrap(bootstrap::Arguments),
+    /// Print the version.
+    Version(version::Arguments),
+}
+
+fn main() -> ExitCode {
+    let (words, unknown) = tolerant::known(&Program::command(), std::env::args_os());
+    let result = match Program::parse_from(words).command {
+        Command::Discovery(arguments) => discovery::run(&arguments, &unknown),
+        Command::Translate(arguments) => translate::run(&arguments),
+        Command::Bootstrap(arguments) => bootstrap::run(&arguments),
+        Command::Version(arguments) => version::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
