@@ -50,8 +50,8 @@ impl Member {
     pub(crate) fn new(snapshot: &Snapshot, proxy: &Shared<Proxy>) -> Self {
         let config = &snapshot.config;
         let workload = targets::workload_of(snapshot, proxy);
-        let (labels, locality) = place(proxy, workload.map(|workload| &**workload));
         let targets = targets::of(snapshot, proxy, workload.map(|workload| &**workload));
+        let (labels, locality) = place(snapshot, proxy, workload.map(|workload| &**workload), &targets);
         let is_gateway = proxy.kind == ProxyKind::Router;
         let gateway = is_gateway.then(|| snapshot.gateways.merged(proxy, &targets, config)).flatten();
         let scope = snapshot.scopes.get(&ScopeInputs::of(snapshot, proxy, &labels), Scope::new);
@@ -93,14 +93,19 @@ impl Member {
 }
 
 /// Labels and locality: those of the workload over those that the proxy declares, with topology labels.
-fn place(proxy: &Proxy, workload: Option<&Workload>) -> (Labels, Text) {
+fn place(
+    snapshot: &Snapshot,
+    proxy: &Proxy,
+    workload: Option<&Workload>,
+    targets: &[ServiceTarget],
+) -> (Labels, Text) {
     let locality = match workload.map(|workload| &workload.facts.locality) {
         Some(locality) if !locality.is_empty() && proxy.locality.is_empty() => locality.clone(),
         _ => proxy.locality.clone(),
     };
     let labels = match workload.filter(|workload| workload.key.kind == Kind::Pod) {
         Some(pod) => proxy.labels.overlaid(&pod.labels),
-        None => proxy.labels.clone(),
+        None => targets::entry_labels(snapshot, targets, proxy).unwrap_or(&proxy.labels).clone(),
     };
     let labels = augmented(&labels, &locality, &proxy.cluster, &proxy.node_name, &proxy.network);
     (labels, locality)

@@ -97,6 +97,21 @@ fn of_entries(snapshot: &Snapshot, proxy: &Proxy) -> Vec<ServiceTarget> {
     services.flat_map(|service| ips.iter().flat_map(|ip| at_address(snapshot, service, ip))).collect()
 }
 
+/// Labels of the first ServiceEntry endpoint of the namespace at one of the proxy's addresses.
+///
+/// A proxy that stands for such an endpoint is selected by the endpoint's labels, not by those that it
+/// declares, as istiod has it.
+pub(crate) fn entry_labels<'a>(
+    snapshot: &'a Snapshot,
+    targets: &[ServiceTarget],
+    proxy: &Proxy,
+) -> Option<&'a Labels> {
+    let entry = targets.iter().map(|target| &target.service).find(|it| it.registry == Registry::External)?;
+    let endpoints = &snapshot.endpoints.of(&entry.host, &entry.namespace)?.endpoints;
+    let own = |address: &str| proxy.ips.iter().any(|ip| ip.to_string() == address);
+    endpoints.iter().find(|endpoint| own(endpoint.address())).map(|endpoint| &endpoint.workload.labels)
+}
+
 fn at_address(snapshot: &Snapshot, service: &Shared<Service>, ip: &str) -> Vec<ServiceTarget> {
     let Some(found) = snapshot.endpoints.of(&service.host, &service.namespace) else { return Vec::new() };
     let at = found.endpoints.iter().filter(|endpoint| endpoint.address() == ip);
