@@ -170,7 +170,7 @@ fn of_sidecar(inputs: &Inputs, sidecar: &Shared<Sidecar>, listener: &IngressList
         protocol: if tls.is_some() { protocol.after_tls() } else { protocol },
         bind: if listener.bind.is_empty() { own_address(inputs) } else { listener.bind.clone() },
         bound,
-        origin: Origin::Sidecar(sidecar.clone(), inputs.scope.namespace.clone()),
+        origin: Origin::Sidecar(sidecar.clone(), inputs.profile.namespace.clone()),
         tls,
     })
 }
