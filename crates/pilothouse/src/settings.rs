@@ -1,10 +1,10 @@
 //! The one table of settings: istiod's environment variables by their own names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use model::Decimal;
 use model::settings::Settings;
+use model::{Decimal, Text};
 
 /// One setting: its variable, what it is by default, and its effect in a sentence.
 pub struct Setting {
@@ -23,6 +23,7 @@ enum Field {
     Number(fn(&mut Settings) -> &mut u32),
     Decimal(fn(&mut Settings) -> &mut Decimal),
     Time(fn(&mut Settings) -> &mut Duration),
+    List(fn(&mut Settings) -> &mut Vec<Text>),
 }
 
 macro_rules! settings {
@@ -41,6 +42,7 @@ settings! {
     "PILOT_ENABLE_ALPN_FILTER" Flag alpn_filter "true" "Outbound HTTP carries the istio.alpn filter."
     "PILOT_ENABLE_METADATA_EXCHANGE" Flag metadata_exchange "true" "Proxies tell each other what workload they are."
     "PILOT_DISABLE_MX_ALPN" Flag disable_mx_alpn "false" "istio-peer-exchange is left out of ALPN lists."
+    "PILOT_MX_ADDITIONAL_LABELS" List mx_labels "" "Further labels that proxies tell each other, divided by commas."
     "PILOT_ENABLE_TELEMETRY_LABEL" Flag telemetry_label "true" "Clusters carry their services' names as metadata."
     "PILOT_ENDPOINT_TELEMETRY_LABEL" Flag endpoint_telemetry_label "true" "Endpoints carry their workload's name as metadata."
     "PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS" Flag auto_send_unhealthy "true" "Endpoints that are not ready are sent as unhealthy unless a rule forbids it."
@@ -110,8 +112,15 @@ impl Setting {
             Field::Number(field) => put(field(settings), text.parse().ok()),
             Field::Decimal(field) => put(field(settings), text.parse().ok().map(Decimal::new)),
             Field::Time(field) => put(field(settings), model::parse::proxy::duration(text)),
+            Field::List(field) => put(field(settings), Some(list(text))),
         }
     }
+}
+
+/// Words between commas, sorted, each once.
+fn list(text: &str) -> Vec<Text> {
+    let words: BTreeSet<&str> = text.split(',').filter(|word| !word.is_empty()).collect();
+    words.into_iter().map(Text::from).collect()
 }
 
 /// Truth values as Go reads them.

@@ -2,13 +2,16 @@
 //! that do not differ in it.
 
 use memo::Shared;
-use model::ProxyKind;
 use model::mesh_config::ProviderKind;
+use model::{ProxyKind, Text};
+use prost_types::value::Kind;
+use prost_types::{ListValue, Value};
 
 use super::access_log::AccessLogs;
 use super::hcm::{HttpBase, HttpInputs};
 use super::network_filters::TcpBase;
 use super::{Inputs, Memos, access_log, stats};
+use crate::wire::text_value;
 
 /// Which traffic a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,9 +63,26 @@ pub(super) fn metrics(inputs: &Inputs, class: Class) -> Vec<stats::Stats> {
     prometheus.map(|_| filter.clone()).collect()
 }
 
-/// Whether peers' metadata is exchanged: switched on, and known to the proxy.
-pub(super) fn exchanges_metadata(inputs: &Inputs) -> bool {
-    inputs.settings.metadata_exchange && inputs.profile.capabilities.metadata_exchange
+/// What a proxy tells its peers about its workload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Exchange {
+    /// Labels beside those that are always told.
+    labels: Vec<Text>,
+}
+
+impl Exchange {
+    /// `None` if it is switched off, or not known to the proxy.
+    pub(super) fn of(inputs: &Inputs) -> Option<Self> {
+        let on = inputs.settings.metadata_exchange && inputs.profile.capabilities.metadata_exchange;
+        on.then(|| Self { labels: inputs.settings.mx_labels.clone() })
+    }
+
+    /// The field of the filters' configurations that names further labels, if there are any.
+    pub(super) fn field(&self) -> Option<(&'static str, Value)> {
+        let values = self.labels.iter().map(|label| text_value(label)).collect();
+        let list = Kind::ListValue(ListValue { values });
+        (!self.labels.is_empty()).then(|| ("additional_labels", Value { kind: Some(list) }))
+    }
 }
 
 /// Whether the proxy is a gateway.

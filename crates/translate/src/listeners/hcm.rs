@@ -16,10 +16,11 @@ use model::proxy_config::{ConnectionSettings, ForwardClientCert, GatewayTopology
 use model::{Protocol, Text};
 
 use super::access_log::AccessLogs;
+use super::base::Exchange;
 use super::http_filters::{Extra, HttpFilters};
 use super::network_filters::filter;
 use super::tracing::Tracing;
-use super::{Class, Inputs, base};
+use super::{Class, Inputs, base, connections};
 use crate::routes::InboundInputs;
 use crate::wire::{DnsCache, ads, duration};
 
@@ -48,7 +49,7 @@ impl HttpInputs {
         let in_mesh = !inbound && headers.metadata_exchange_in_mesh == Some(true);
         let filters = HttpFilters {
             class,
-            exchange: base::exchanges_metadata(inputs).then_some(in_mesh),
+            exchange: Exchange::of(inputs).map(|exchange| (exchange, in_mesh)),
             alpn: settings.alpn_filter && profile.capabilities.alpn && !inbound,
             stats: base::metrics(inputs, class),
             session: settings.persistent_session_filter && !inbound,
@@ -60,7 +61,7 @@ impl HttpInputs {
             logs,
             tracing: Tracing::of(inputs),
             headers,
-            connections: connections(inputs),
+            connections: connections::of(inputs),
             topology: profile.config.gateway_topology.clone().filter(|_| class == Class::Gateway),
             idle_timeout: profile.idle_timeout,
             paths: mesh.path_normalization,
@@ -73,33 +74,6 @@ impl HttpInputs {
             },
         }
     }
-}
-
-/// The proxy's limits before the mesh's, with those of the edge profile below on gateways.
-fn connections(inputs: &Inputs) -> ConnectionSettings {
-    let own = inputs.profile.config.connection_settings.as_ref();
-    let settings = own.or(inputs.mesh.default_config.connection_settings.as_ref());
-    let mut settings = settings.cloned().unwrap_or_default();
-    if settings.edge && base::is_router(inputs) {
-        at_the_edge(&mut settings);
-    }
-    settings
-}
-
-/// What Envoy's own advice for edge proxies adds to what was said.
-fn at_the_edge(settings: &mut ConnectionSettings) {
-    let minutes = |count: u64| Duration::from_secs(count * 60);
-    settings.per_connection_buffer_limit_bytes.get_or_insert(32 * 1024);
-    settings.idle_timeout.get_or_insert(minutes(60));
-    settings.stream_idle_timeout.get_or_insert(minutes(5));
-    settings.request_timeout.get_or_insert(minutes(5));
-    settings.request_headers_timeout.get_or_insert(minutes(1));
-    settings.max_concurrent_streams.get_or_insert(100);
-    settings.initial_stream_window_size.get_or_insert(64 * 1024);
-    settings.initial_connection_window_size.get_or_insert(1024 * 1024);
-    settings.reject_underscores.get_or_insert(true);
-    settings.merge_slashes.get_or_insert(true);
-    settings.escaped_slashes.get_or_insert_with(|| "UNESCAPE_AND_REDIRECT".into());
 }
 
 /// What the connection managers of a class share: everything but names, routes and a few options.
@@ -138,7 +112,7 @@ impl HttpBase {
         set_server(&mut head, inputs);
         set_client_certificate(&mut head, inputs);
         set_paths(&mut head, inputs.paths);
-        set_connections(&mut head, &inputs.connections);
+        connections::set(&mut head, &inputs.connections);
         Self { plain: inputs.filters.build(&Extra::default()), filters: inputs.filters.clone(), head }
     }
 
@@ -245,50 +219,6 @@ fn set_paths(head: &mut HttpConnectionManager, paths: PathNormalization) {
     head.merge_slashes = decodes || paths == PathNormalization::MergeSlashes;
     let slashes = if decodes { Slashes::UnescapeAndForward } else { Slashes::KeepUnchanged };
     head.path_with_escaped_slashes_action = slashes as i32;
-}
-
-fn set_connections(head: &mut HttpConnectionManager, settings: &ConnectionSettings) {
-    set_times(head, settings);
-    let (streams, stream, connection) = (
-        settings.max_concurrent_streams,
-        settings.initial_stream_window_size,
-        settings.initial_connection_window_size,
-    );
-    if streams.or(stream).or(connection).is_some() {
-        let http2 = head.http2_protocol_options.get_or_insert_default();
-        http2.max_concurrent_streams = streams;
-        http2.initial_stream_window_size = stream;
-        http2.initial_connection_window_size = connection;
-    }
-    if let Some(reject) = settings.reject_underscores {
-        use core::http_protocol_options::HeadersWithUnderscoresAction as Underscores;
-        let action = if reject { Underscores::RejectRequest } else { Underscores::Allow };
-        head.common_http_protocol_options.get_or_insert_default().headers_with_underscores_action =
-            action as i32;
-    }
-    if let Some(merge) = settings.merge_slashes {
-        head.merge_slashes = merge;
-    }
-    let slashes = settings.escaped_slashes.as_deref();
-    let slashes = slashes.and_then(manager::PathWithEscapedSlashesAction::from_str_name);
-    if let Some(action) = slashes {
-        head.path_with_escaped_slashes_action = action as i32;
-    }
-}
-
-fn set_times(head: &mut HttpConnectionManager, settings: &ConnectionSettings) {
-    if settings.idle_timeout.or(settings.max_connection_duration).is_some() {
-        let common = head.common_http_protocol_options.get_or_insert_default();
-        common.max_connection_duration = settings.max_connection_duration.map(duration);
-        if let Some(timeout) = settings.idle_timeout {
-            common.idle_timeout = Some(duration(timeout));
-        }
-    }
-    if let Some(timeout) = settings.stream_idle_timeout {
-        head.stream_idle_timeout = Some(duration(timeout));
-    }
-    head.request_timeout = settings.request_timeout.map(duration);
-    head.request_headers_timeout = settings.request_headers_timeout.map(duration);
 }
 
 /// A connection manager: what is decided about it beyond its class.

@@ -14,6 +14,7 @@ use envoy_api::istio::envoy::config::filter::http::alpn::v2alpha1 as alpn;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 
+use super::base::Exchange;
 use super::{Class, stats};
 use crate::wire::{DnsCache, fields, typed_struct};
 
@@ -21,8 +22,8 @@ use crate::wire::{DnsCache, fields, typed_struct};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HttpFilters {
     pub(super) class: Class,
-    /// Peers' metadata in headers; `Some(true)` sends one's own only to peers of the mesh.
-    pub(super) exchange: Option<bool>,
+    /// Peers' metadata in headers; the flag sends one's own only to peers of the mesh.
+    pub(super) exchange: Option<(Exchange, bool)>,
     /// Offers endpoints the protocols that Istio's proxies know each other by.
     pub(super) alpn: bool,
     pub(super) stats: Vec<stats::Stats>,
@@ -46,7 +47,7 @@ impl HttpFilters {
     /// exchange, which has to come first so that they know the peer, and those that every proxy has.
     pub(super) fn build(&self, extra: &Extra<'_>) -> Vec<HttpFilter> {
         let mut list = Vec::with_capacity(10);
-        list.extend(self.exchange.map(|in_mesh| metadata_exchange(self.class, in_mesh)));
+        list.extend(self.exchange.as_ref().map(|exchange| metadata_exchange(self.class, exchange)));
         if extra.grpc_web {
             list.push(filter("envoy.filters.http.grpc_web", Any::pack(&GrpcWeb {})));
         }
@@ -72,8 +73,8 @@ pub(crate) fn filter(name: &str, config: Any) -> HttpFilter {
     HttpFilter { name: name.into(), config_type: Some(ConfigType::TypedConfig(config)), ..Default::default() }
 }
 
-fn metadata_exchange(class: Class, in_mesh: bool) -> HttpFilter {
-    let own = if in_mesh { vec![("skip_external_clusters", Kind::BoolValue(true))] } else { Vec::new() };
+fn metadata_exchange(class: Class, (exchange, in_mesh): &(Exchange, bool)) -> HttpFilter {
+    let own = if *in_mesh { vec![("skip_external_clusters", Kind::BoolValue(true))] } else { Vec::new() };
     let own = fields(own.into_iter().map(|(key, kind)| (key, Value { kind: Some(kind) })));
     let methods = |list: Vec<(&'static str, Struct)>| {
         let one = |(name, config)| Kind::StructValue(fields([(name, kind(Kind::StructValue(config)))]));
@@ -85,8 +86,8 @@ fn metadata_exchange(class: Class, in_mesh: bool) -> HttpFilter {
         Class::SidecarInbound => ("downstream_discovery", "downstream_propagation"),
         Class::SidecarOutbound | Class::Gateway => ("upstream_discovery", "upstream_propagation"),
     };
-    let config =
-        fields([(discovery_key, discovery), (propagation_key, methods(vec![("istio_headers", own)]))]);
+    let methods = [(discovery_key, discovery), (propagation_key, methods(vec![("istio_headers", own)]))];
+    let config = fields(methods.into_iter().chain(exchange.field()));
     filter(
         "istio.metadata_exchange",
         typed_struct("type.googleapis.com/io.istio.http.peer_metadata.Config", config),

@@ -8,6 +8,7 @@
 
 mod access_log;
 mod base;
+pub(crate) mod connections;
 mod hcm;
 mod http_filters;
 mod inbound;

@@ -17,6 +17,7 @@ use prost_types::Value;
 use prost_types::value::Kind;
 
 use super::access_log::AccessLogs;
+use super::base::Exchange;
 use super::{Class, Inputs, base, stats};
 use crate::tls::PEER_EXCHANGE;
 use crate::wire::{DnsCache, duration, fields, text_value, typed_struct};
@@ -24,7 +25,7 @@ use crate::wire::{DnsCache, duration, fields, text_value, typed_struct};
 /// What the TCP chains of a class share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TcpBase {
-    exchange: bool,
+    exchange: Option<Exchange>,
     stats: Vec<stats::Stats>,
     logs: Shared<AccessLogs>,
     idle_timeout: Option<Duration>,
@@ -37,7 +38,7 @@ impl TcpBase {
     pub(super) fn of(inputs: &Inputs, class: Class, logs: Shared<AccessLogs>) -> Self {
         let settings = &inputs.settings;
         Self {
-            exchange: base::exchanges_metadata(inputs),
+            exchange: Exchange::of(inputs),
             stats: base::metrics(inputs, class),
             logs,
             idle_timeout: inputs.profile.idle_timeout,
@@ -50,9 +51,10 @@ impl TcpBase {
     /// The filter by which peers tell each other who they are; none if it is switched off or not known to
     /// the proxy. It stands before everything else, so that a refusal can name the peer.
     pub(crate) fn metadata_exchange(&self) -> Option<Filter> {
-        self.exchange.then(|| {
+        self.exchange.as_ref().map(|exchange| {
             let on = Value { kind: Some(Kind::BoolValue(true)) };
-            let config = fields([("protocol", text_value(PEER_EXCHANGE)), ("enable_discovery", on)]);
+            let own = [("protocol", text_value(PEER_EXCHANGE)), ("enable_discovery", on)];
+            let config = fields(own.into_iter().chain(exchange.field()));
             let type_url = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
             filter("istio.metadata_exchange", typed_struct(type_url, config))
         })
