@@ -6,6 +6,7 @@
 
 mod body;
 mod connections;
+pub mod fuzz;
 mod held;
 mod hooks;
 mod inbound;

@@ -172,10 +172,10 @@ impl<'a, H: Hooks> Stream<'a, H> {
             return self.answer_question(request).await;
         }
         let decision = self.session.request(&request, &self.shared.names).map_err(too_much)?;
-        if let Some(interest) = self.session.new_interest(&request.type_url) {
-            if let Planned::From(wants) = self.link.wanted(&request.type_url, interest)? {
-                self.session.plan_from(&request.type_url, wants);
-            }
+        if let Some(interest) = self.session.new_interest(&request.type_url)
+            && let Planned::From(wants) = self.link.wanted(&request.type_url, interest)?
+        {
+            self.session.plan_from(&request.type_url, wants);
         }
         self.note_request(&request, decision);
         Ok(())
