@@ -64,7 +64,6 @@ fn itself(entry: &ServiceEntry, host: &Host, port: &EntryPort, now: Inputs<'_>) 
     let workload = EndpointWorkload {
         workload: entry.meta.key.name.clone(),
         namespace: entry.meta.key.namespace.clone(),
-        workload: entry.meta.key.name.clone(),
         cluster: now.config.settings.cluster.clone(),
         ..EndpointWorkload::default()
     };
