@@ -38,7 +38,7 @@ enum Forms {
 
 /// One name of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Domain {
+pub(crate) struct Domain {
     /// As it is matched.
     pub(super) text: Text,
     /// Whether it is made up of a host, so that it gives way to a real host of that name.
@@ -178,6 +178,6 @@ pub(super) fn bracketed(name: &str) -> String {
 }
 
 /// `name:port`, with brackets where the name is an IPv6 address.
-pub(crate) fn with_port(name: &str, port: u16) -> String {
+pub(super) fn with_port(name: &str, port: u16) -> String {
     if name.contains(':') { format!("[{name}]:{port}") } else { format!("{name}:{port}") }
 }

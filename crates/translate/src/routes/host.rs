@@ -1,4 +1,5 @@
-//! One virtual host of a route table: a part with a plan and a memo entry of its own.
+//! One virtual host of a route table, of sidecars and of gateways: a part with a plan and a memo entry of
+//! its own.
 
 use std::sync::Arc;
 
@@ -6,7 +7,9 @@ use envoy_api::envoy::config::route::v3 as route;
 use envoy_api::{Name, Part, field};
 use memo::{Memo, Shared};
 use model::Text;
+use route::virtual_host::TlsRequirementType;
 
+use super::Memos;
 use super::domains::{Domain, with_port};
 use super::http::RoutePlan;
 use super::session::{self, Session};
@@ -22,18 +25,24 @@ pub(super) struct HostMemos {
 
 /// Everything that a virtual host may depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct HostInputs {
-    pub(super) label: Label,
-    pub(super) domains: Domains,
-    pub(super) routes: Shared<Vec<RoutePlan>>,
+pub(crate) struct HostInputs {
+    /// What it is called by.
+    pub(crate) label: Label,
+    /// What it is for.
+    pub(crate) domains: Domains,
+    /// Its routes, in order of precedence.
+    pub(crate) routes: Shared<Vec<RoutePlan>>,
+    /// Whether requests without TLS are redirected (`httpsRedirect`).
+    pub(crate) tls_only: bool,
     /// Whether requests tell how often they were tried.
-    pub(super) attempts: bool,
-    pub(super) session: Option<Session>,
+    pub(crate) attempts: bool,
+    /// Sticky sessions of the service that it is for.
+    pub(crate) session: Option<Session>,
 }
 
 /// What a virtual host is called by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Label {
+pub(crate) enum Label {
     /// `<host>:<port>`.
     Port(Text, u16),
     /// The one for hosts that nothing is known of.
@@ -42,11 +51,11 @@ pub(super) enum Label {
 
 /// The domains that a virtual host has won.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Domains {
+pub(crate) enum Domains {
     /// Every host.
     Any,
-    /// Just one.
-    One(Text),
+    /// These.
+    Listed(Vec<Text>),
     /// Those of a service.
     Service {
         /// All that it may claim.
@@ -62,7 +71,7 @@ impl Domains {
     /// Whether nothing is left.
     pub(super) fn are_lost(&self) -> bool {
         match self {
-            Self::Any | Self::One(_) => false,
+            Self::Any | Self::Listed(_) => false,
             Self::Service { all, lost, with_port_only: false } => lost.len() >= all.len(),
             Self::Service { with_port_only: true, .. } => self.won().is_empty(),
         }
@@ -72,7 +81,7 @@ impl Domains {
     fn won(&self) -> Vec<String> {
         let (all, lost, with_port_only) = match self {
             Self::Any => return vec!["*".into()],
-            Self::One(domain) => return vec![domain.to_string()],
+            Self::Listed(domains) => return domains.iter().map(ToString::to_string).collect(),
             Self::Service { all, lost, with_port_only } => (all, lost, *with_port_only),
         };
         let won = (0_u16..).zip(all.iter()).filter(|(at, _)| !lost.contains(at));
@@ -87,14 +96,16 @@ pub(super) struct HostPlan {
     name: String,
     domains: Vec<String>,
     routes: Arc<Vec<RoutePlan>>,
+    tls_only: bool,
     attempts: bool,
     session: Option<Session>,
 }
 
 /// A virtual host, encoded.
 #[derive(Debug)]
-pub(super) struct VirtualHost {
-    pub(super) name: String,
+pub(crate) struct VirtualHost {
+    /// Its name, by which tables are sorted.
+    pub(crate) name: String,
     pub(super) part: Shared<Part>,
     /// The clusters that its routes name.
     pub(super) clusters: Arc<[Name]>,
@@ -102,7 +113,8 @@ pub(super) struct VirtualHost {
 
 impl VirtualHost {
     /// The virtual host of these inputs.
-    pub(super) fn of(inputs: &HostInputs, memos: &HostMemos) -> Shared<Self> {
+    pub(crate) fn of(inputs: &HostInputs, memos: &Memos) -> Shared<Self> {
+        let memos = &memos.hosts;
         memos.hosts.get(inputs, |inputs| {
             let plan = HostPlan::plan(inputs);
             let part = memos.parts.get(&plan, |plan| Part::field(field::VIRTUAL_HOSTS, &plan.build()));
@@ -123,18 +135,21 @@ impl HostPlan {
             name,
             domains: inputs.domains.won(),
             routes: inputs.routes.arc().clone(),
+            tls_only: inputs.tls_only,
             attempts: inputs.attempts,
             session: inputs.session.clone(),
         }
     }
 
     /// Renders.
-    pub(super) fn build(&self) -> route::VirtualHost {
+    fn build(&self) -> route::VirtualHost {
         let session = self.session.iter().map(|session| (session::FILTER.to_owned(), session.build()));
+        let tls = if self.tls_only { TlsRequirementType::All } else { TlsRequirementType::None };
         route::VirtualHost {
             name: self.name.clone(),
             domains: self.domains.clone(),
             routes: self.routes.iter().map(RoutePlan::build).collect(),
+            require_tls: tls as i32,
             typed_per_filter_config: session.collect(),
             include_request_attempt_count: self.attempts,
             ..Default::default()

@@ -5,6 +5,9 @@
 //!                     rules, services ──memo──> Vec<RoutePlan> ───┘               │
 //!                                                            Resource <──memo─────┘
 //! ```
+//!
+//! Gateways claim hosts by rules of their own and use the rest: [`Memos::translate`], [`Memos::joined`],
+//! [`VirtualHost::of`], [`resource`].
 
 mod claims;
 mod domains;
@@ -30,13 +33,13 @@ use model::settings::Settings;
 
 use crate::names;
 use domains::{Domain, DomainInputs};
-use host::{Domains, HostInputs, HostMemos, Label, VirtualHost};
+use host::HostMemos;
 use http::{CatchAllPlan, RoutePlan, RouteSettings, RuleInputs};
 use name::RouteName;
 use registry::PortIndex;
 use table::{Table, TableInputs};
 
-pub(crate) use domains::with_port;
+pub(crate) use host::{Domains, HostInputs, Label, VirtualHost};
 pub(crate) use inbound::InboundInputs;
 pub use name::HTTP_PROXY;
 pub use registry::names;
@@ -47,6 +50,7 @@ pub struct Memos {
     settings: Memo<RouteSettings, RouteSettings>,
     rules: Memo<RuleInputs, Vec<RoutePlan>>,
     singles: Memo<RoutePlan, Vec<RoutePlan>>,
+    joined: Memo<Vec<Shared<Vec<RoutePlan>>>, Vec<RoutePlan>>,
     domains: Memo<DomainInputs, Vec<Domain>>,
     ports: Memo<(Shared<Scope>, usize), PortIndex>,
     tables: Memo<TableInputs, Table>,
@@ -62,6 +66,7 @@ impl Memos {
         self.ports.sweep();
         self.hosts.hosts.sweep();
         self.hosts.parts.sweep();
+        self.joined.sweep();
         self.rules.sweep();
         self.singles.sweep();
         self.domains.sweep();
@@ -81,6 +86,19 @@ impl Memos {
     /// What holds for all routes of a proxy, shared so that it is cheap in keys.
     pub(crate) fn settings(&self, settings: &RouteSettings) -> Shared<RouteSettings> {
         self.settings.get(settings, Clone::clone)
+    }
+
+    /// The routes of several VirtualServices for one host of a gateway, in their order; those that nothing
+    /// gets past come last.
+    pub(crate) fn joined(&self, lists: Vec<Shared<Vec<RoutePlan>>>) -> Shared<Vec<RoutePlan>> {
+        match lists.as_slice() {
+            [only] => only.clone(),
+            _ => self.joined.get(&lists, |lists| {
+                let mut routes: Vec<RoutePlan> = lists.iter().flat_map(|list| list.iter().cloned()).collect();
+                routes.sort_by_key(RoutePlan::is_catch_all);
+                routes
+            }),
+        }
     }
 
     /// A list of just this route.
@@ -105,7 +123,7 @@ pub struct Inputs {
 
 impl Inputs {
     /// Whether requests tell how often they were tried.
-    fn attempts(&self) -> bool {
+    pub(crate) fn attempts(&self) -> bool {
         !self.profile.headers.attempt_count_disabled.unwrap_or_default()
     }
 }
@@ -125,7 +143,7 @@ pub fn sidecar(inputs: &Inputs, name: &str, memos: &Memos) -> Shared<Resource> {
         return Shared::new(empty(name));
     };
     let table = Table::of(inputs, name, asked.port(), memos);
-    let of = |inputs: &HostInputs| VirtualHost::of(inputs, &memos.hosts);
+    let of = |inputs: &HostInputs| VirtualHost::of(inputs, memos);
     let mut hosts: Vec<_> = match asked {
         RouteName::Service(host, _) => service_host(&table, host).iter().map(of).collect(),
         RouteName::Port(_) | RouteName::All => table.hosts.iter().map(of).collect(),
@@ -134,6 +152,11 @@ pub fn sidecar(inputs: &Inputs, name: &str, memos: &Memos) -> Shared<Resource> {
     if !matches!(asked, RouteName::Service(..)) && !table.has_any {
         hosts.push(of(&catch_all(inputs, memos)));
     }
+    resource(name, hosts, memos)
+}
+
+/// The route configuration of these virtual hosts, in this order.
+pub(crate) fn resource(name: &str, hosts: Vec<Shared<VirtualHost>>, memos: &Memos) -> Shared<Resource> {
     memos.resources.get(&ResourcePlan { name: name.into(), hosts }, ResourcePlan::build)
 }
 
@@ -161,6 +184,7 @@ fn catch_all(inputs: &Inputs, memos: &Memos) -> HostInputs {
         label: Label::CatchAll(name),
         domains: Domains::Any,
         routes: memos.single(RoutePlan::CatchAll(CatchAllPlan { name, cluster, forwarded_host })),
+        tls_only: false,
         attempts: inputs.attempts(),
         session: None,
     }

@@ -198,17 +198,9 @@ impl<'a> Builder<'a> {
 
     fn target(&self, destination: &Destination) -> Target {
         let rule = self.inputs.scope.rule(&destination.host);
-        let hash = rule.and_then(|rule| hash::of_destination(&rule.rule, destination));
         let found = self.registry.find(&destination.host).and_then(|at| self.registry.services.get(at));
-        let Some(scoped) = found else {
-            return Target { hash, ..Target::default() };
-        };
-        Target {
-            only_port: self.registry.only_port(scoped),
-            alias_of: scoped.service.external_name.clone(),
-            hash,
-            session: Session::of(&scoped.service.labels, &self.inputs.settings),
-        }
+        let found = found.map(|scoped| (&*scoped.service, self.registry.only_port(scoped)));
+        Target::new(destination, found, rule.map(|rule| &**rule), &self.inputs.settings)
     }
 
     /// The hosts of a VirtualService: those that no service has, and the services of the others.
@@ -252,6 +244,7 @@ impl<'a> Builder<'a> {
                 label: Label::Port(host.clone(), group.port),
                 domains,
                 routes: group.routes.clone(),
+                tls_only: false,
                 attempts: self.inputs.attempts(),
                 session,
             };
@@ -278,7 +271,7 @@ impl<'a> Builder<'a> {
             return None;
         }
         let domain = Text::from(bracketed(host));
-        let domains = claims.domain(&domain, at).then_some(Domains::One(domain))?;
+        let domains = claims.domain(&domain, at).then_some(Domains::Listed(vec![domain]))?;
         (!self.with_port_only(port) || host.contains(':')).then_some(domains)
     }
 

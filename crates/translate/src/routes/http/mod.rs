@@ -18,11 +18,12 @@ mod retry;
 use std::sync::Arc;
 
 use memo::Shared;
+use mesh::MergedRule;
 use model::mesh_config::MeshConfig;
 use model::networking::{ConsistentHash, Destination, HttpMatch, HttpRoute, Retry, VirtualService};
 use model::proxy_config::ProxyHeaders;
 use model::settings::Settings;
-use model::{Host, Labels, Text};
+use model::{Host, Labels, Service, Text};
 
 pub(crate) use plan::{CatchAllPlan, DefaultPlan, RoutePlan, RulePlan};
 pub(crate) use retry::{inbound as inbound_retry, outbound as outbound_retry};
@@ -109,6 +110,24 @@ pub(crate) struct Target {
     pub(crate) hash: Option<ConsistentHash>,
     /// Sticky sessions, by the service's labels; unused for mirrors.
     pub(crate) session: Option<Session>,
+}
+
+impl Target {
+    /// From the destination's service, with its port if that is its only one, and its DestinationRule; each
+    /// `None` if the proxy sees none.
+    pub(crate) fn new(
+        destination: &Destination,
+        service: Option<(&Service, Option<u16>)>,
+        rule: Option<&MergedRule>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            only_port: service.and_then(|(_, port)| port),
+            alias_of: service.and_then(|(service, _)| service.external_name.clone()),
+            hash: rule.and_then(|rule| hash::of_destination(&rule.rule, destination)),
+            session: service.and_then(|(service, _)| Session::of(&service.labels, settings)),
+        }
+    }
 }
 
 /// The destinations of a VirtualService's HTTP rules, in the order in which [`translate`] wants their
