@@ -71,6 +71,11 @@ impl Mesh {
         json["virtualHosts"].as_array().cloned().unwrap_or_default()
     }
 
+    /// The first route of a table in JSON.
+    pub(crate) fn first_route(&self, name: &str) -> Value {
+        self.virtual_hosts(name)[0]["routes"][0].clone()
+    }
+
     /// The domains of all virtual hosts of a table.
     pub(crate) fn domains(&self, name: &str) -> Vec<String> {
         let hosts = self.virtual_hosts(name);
