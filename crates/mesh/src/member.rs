@@ -41,6 +41,8 @@ pub struct Member {
     pub config: Shared<ProxyConfig>,
     /// Whether it uses addresses that the allocator gave to services.
     pub auto_addresses: bool,
+    /// Whether its targets were found by endpoints at its address, not by selectors alone.
+    pub hangs_on_endpoints: bool,
     /// What its scope asks of it.
     asks: Shared<Asks>,
 }
@@ -50,7 +52,8 @@ impl Member {
     pub(crate) fn new(snapshot: &Snapshot, proxy: &Shared<Proxy>) -> Self {
         let config = &snapshot.config;
         let workload = targets::workload_of(snapshot, proxy);
-        let targets = targets::of(snapshot, proxy, workload.map(|workload| &**workload));
+        let (targets, hangs_on_endpoints) =
+            targets::of(snapshot, proxy, workload.map(|workload| &**workload));
         let (labels, locality) = place(snapshot, proxy, workload.map(|workload| &**workload), &targets);
         let is_gateway = proxy.kind == ProxyKind::Router;
         let gateway = is_gateway.then(|| snapshot.gateways.merged(proxy, &targets, config)).flatten();
@@ -65,9 +68,20 @@ impl Member {
             config: Shared::new(proxy.config.clone().unwrap_or_else(|| config.mesh.default_config.clone())),
             auto_addresses: proxy.uses_auto_addresses(&config.settings),
             proxy: proxy.clone(),
+            hangs_on_endpoints,
             locality,
             targets,
             labels,
+        }
+    }
+
+    /// Takes over handles of a former state of the same proxy where what they hold is equal.
+    pub fn keep_handles(&mut self, before: &Self) {
+        self.config = before.config.or_same((*self.config).clone());
+        if let (Some(gateway), Some(before)) = (&mut self.gateway, &before.gateway)
+            && **gateway == **before
+        {
+            *gateway = before.clone();
         }
     }
 

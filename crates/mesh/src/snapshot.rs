@@ -18,6 +18,8 @@ use crate::{
 pub struct Snapshot {
     /// Counts up with every state.
     pub generation: u64,
+    /// How logs and status call the state.
+    pub label: Arc<str>,
     pub config: Config,
     pub services: Shared<ServiceIndex>,
     pub selectors: Shared<SelectorIndex>,
@@ -50,6 +52,7 @@ impl Snapshot {
         };
         Self {
             generation: self.generation + 1,
+            label: (self.generation + 1).to_string().into(),
             rules: self.rules.or_same(self.rules.next(was, &config)),
             routes: self.routes.or_same(self.routes.next(was, &config)),
             sidecars: self.sidecars.or_same(self.sidecars.next(was, &config)),
@@ -68,6 +71,19 @@ impl Snapshot {
     /// What is known of a proxy in this state.
     pub fn member(&self, proxy: &Shared<Proxy>) -> Member {
         Member::new(self, proxy)
+    }
+
+    /// Whether nothing but endpoints is different from `before`, so that every proxy sees the same services
+    /// under the same rules.
+    pub fn differs_in_endpoints_only(&self, before: &Self) -> bool {
+        self.services == before.services
+            && self.workloads == before.workloads
+            && self.rules == before.rules
+            && self.routes == before.routes
+            && self.sidecars == before.sidecars
+            && self.authn == before.authn
+            && self.gateways == before.gateways
+            && self.config.mesh == before.config.mesh
     }
 
     /// Lets go of scopes that nobody holds and nobody has asked for of late; once per push.

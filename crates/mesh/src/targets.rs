@@ -27,19 +27,27 @@ fn by_name<'a>(snapshot: &'a Snapshot, proxy: &Proxy) -> Option<&'a Shared<Workl
     snapshot.workloads.by_key(&key)
 }
 
-/// The targets of a proxy, by age of the service, then host.
-pub(crate) fn of(snapshot: &Snapshot, proxy: &Proxy, workload: Option<&Workload>) -> Vec<ServiceTarget> {
-    let selected = match workload {
+/// The targets of a proxy, by age of the service, then host; and whether endpoints had a say in it.
+pub(crate) fn of(
+    snapshot: &Snapshot,
+    proxy: &Proxy,
+    workload: Option<&Workload>,
+) -> (Vec<ServiceTarget>, bool) {
+    let mut targets = match workload {
         Some(workload) => selecting(snapshot, &workload.key.namespace, &workload.labels, &workload.ports),
         None => selecting(snapshot, &proxy.namespace, &proxy.labels, &proxy.pod_ports),
     };
-    let mut targets = if selected.is_empty() { by_slice(snapshot, proxy) } else { selected };
-    targets.extend(of_entries(snapshot, proxy));
+    let selected = !targets.is_empty();
+    if !selected {
+        targets = by_slice(snapshot, proxy);
+    }
+    let entries: Vec<&Shared<Service>> = entries(snapshot, proxy).collect();
+    targets.extend(at_addresses(snapshot, proxy, &entries));
     targets.sort_by(|one, two| {
-        let order = |target: &ServiceTarget| target.service.created;
-        order(one).cmp(&order(two)).then_with(|| one.service.host.cmp(&two.service.host))
+        let age = one.service.created.cmp(&two.service.created);
+        age.then_with(|| one.service.host.cmp(&two.service.host))
     });
-    targets
+    (targets, !selected || !entries.is_empty())
 }
 
 /// Ports of the namespace's Services that select these labels; per service each workload port once.
@@ -87,14 +95,21 @@ fn by_slice(snapshot: &Snapshot, proxy: &Proxy) -> Vec<ServiceTarget> {
     snapshot.services.all().filter(here).flat_map(|service| at_address(snapshot, service, &ip)).collect()
 }
 
-/// ServiceEntries of the namespace with an endpoint at one of the proxy's addresses.
-fn of_entries(snapshot: &Snapshot, proxy: &Proxy) -> Vec<ServiceTarget> {
-    let here = |service: &&Shared<Service>| {
-        service.registry == Registry::External && service.namespace == proxy.namespace
-    };
+/// Services of the namespace's ServiceEntries.
+fn entries<'a>(snapshot: &'a Snapshot, proxy: &'a Proxy) -> impl Iterator<Item = &'a Shared<Service>> {
+    snapshot
+        .services
+        .all()
+        .filter(|service| service.registry == Registry::External && service.namespace == proxy.namespace)
+}
+
+/// Targets among services that have an endpoint at one of the proxy's addresses.
+fn at_addresses(snapshot: &Snapshot, proxy: &Proxy, services: &[&Shared<Service>]) -> Vec<ServiceTarget> {
+    if services.is_empty() {
+        return Vec::new();
+    }
     let ips: Vec<String> = proxy.ips.iter().map(ToString::to_string).collect();
-    let services = snapshot.services.all().filter(here);
-    services.flat_map(|service| ips.iter().flat_map(|ip| at_address(snapshot, service, ip))).collect()
+    services.iter().flat_map(|service| ips.iter().flat_map(|ip| at_address(snapshot, service, ip))).collect()
 }
 
 /// Labels of the first ServiceEntry endpoint of the namespace at one of the proxy's addresses.

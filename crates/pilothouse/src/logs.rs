@@ -7,7 +7,10 @@ use tracing_subscriber::EnvFilter;
 /// `levels` is istiod's `--log_output_level`, `scope:level` with commas between; `default` is everything.
 /// Scopes of istiod that have no counterpart here are left out.
 pub(crate) fn start(levels: &str, as_json: bool) {
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).with_env_filter(filter(levels));
+    let lines = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_env_filter(filter(levels));
     // An error means that logging has been started before, as in tests.
     let _ = match as_json {
         true => lines.json().try_init(),

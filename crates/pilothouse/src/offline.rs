@@ -58,7 +58,9 @@ pub fn translate(request: &Request) -> Result<Answer, String> {
     let names =
         |kind: &str| request.names.get(kind).into_iter().flatten().map(|name| Name::from(name.as_str()));
     let wanted = Wanted { routes: names("rds").collect(), ..Wanted::default() };
-    let view = Planner::default().view(&snapshot, &member, &wanted, Instant::now());
+    let mut planner = Planner::default();
+    let seat = planner.seat(member, None);
+    let view = planner.view(&snapshot, &seat, &wanted, Instant::now());
     let shown = TYPES
         .iter()
         .filter(|(short, _)| request.types.is_empty() || request.types.iter().any(|one| one == short));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use memo::Shared;
-use mesh::{Config, Member, Snapshot};
+use mesh::{Config, Snapshot};
 use model::settings::Settings;
 use model::{Change, Kind, Proxy};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use xds::View;
 
 use crate::pace::{Limits, Pace};
-use crate::planner::{Planner, Wanted};
+use crate::planner::{Planner, Seat, Wanted};
 
 /// What the engine is asked.
 pub enum Command {
@@ -46,7 +46,7 @@ pub struct Engine {
 }
 
 struct Connected {
-    member: Member,
+    seat: Seat,
     wanted: Wanted,
     views: watch::Sender<Arc<View>>,
 }
@@ -133,15 +133,21 @@ impl Engine {
             self.published.send_replace(Arc::new(self.snapshot.clone()));
             return;
         }
-        self.snapshot = self.snapshot.next(self.config.clone());
+        let next = self.snapshot.next(self.config.clone());
+        let before = std::mem::replace(&mut self.snapshot, next);
         self.published.send_replace(Arc::new(self.snapshot.clone()));
-        self.plan_all(since);
+        self.plan_all(&before, since);
     }
 
-    fn plan_all(&mut self, since: Instant) {
+    /// Makes everybody's view. Where only endpoints have changed, who sees what stays as it was.
+    fn plan_all(&mut self, before: &Snapshot, since: Instant) {
+        let only_endpoints = self.snapshot.differs_in_endpoints_only(before);
         for connected in self.proxies.values_mut() {
-            connected.member = self.snapshot.member(&connected.member.proxy);
-            let view = self.planner.view(&self.snapshot, &connected.member, &connected.wanted, since);
+            if !only_endpoints || connected.seat.member.hangs_on_endpoints {
+                let member = self.snapshot.member(&connected.seat.member.proxy);
+                connected.seat = self.planner.seat(member, Some(&connected.seat));
+            }
+            let view = self.planner.view(&self.snapshot, &connected.seat, &connected.wanted, since);
             publish(&connected.views, view);
         }
         self.planner.sweep(self.snapshot.generation);
@@ -150,12 +156,12 @@ impl Engine {
 
     /// Lets a proxy in: its number and views.
     pub fn connect(&mut self, proxy: Proxy) -> (u64, watch::Receiver<Arc<View>>) {
-        let member = self.snapshot.member(&Shared::new(proxy));
+        let seat = self.planner.seat(self.snapshot.member(&Shared::new(proxy)), None);
         let wanted = Wanted::default();
-        let view = self.planner.view(&self.snapshot, &member, &wanted, Instant::now());
+        let view = self.planner.view(&self.snapshot, &seat, &wanted, Instant::now());
         let (views, receiver) = watch::channel(Arc::new(view));
         self.count += 1;
-        self.proxies.insert(self.count, Connected { member, wanted, views });
+        self.proxies.insert(self.count, Connected { seat, wanted, views });
         (self.count, receiver)
     }
 
@@ -163,8 +169,7 @@ impl Engine {
         let Some(connected) = self.proxies.get_mut(&number) else { return };
         if connected.wanted != wanted {
             connected.wanted = wanted;
-            let view =
-                self.planner.view(&self.snapshot, &connected.member, &connected.wanted, Instant::now());
+            let view = self.planner.view(&self.snapshot, &connected.seat, &connected.wanted, Instant::now());
             publish(&connected.views, view);
         }
     }

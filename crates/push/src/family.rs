@@ -21,9 +21,9 @@ pub(crate) struct Owner<P> {
 
 impl<P> Owner<P> {
     /// The owner of the sets for a scope and profile.
-    pub(crate) fn new(member: &Member, profile: Shared<P>) -> Self {
+    pub(crate) fn new(member: &Member, profile: &Shared<P>) -> Self {
         let sidecar = member.scope.sidecar.as_ref().map(|sidecar| sidecar.meta.key.clone());
-        Self { namespace: member.scope.namespace.clone(), sidecar, profile }
+        Self { namespace: member.scope.namespace.clone(), sidecar, profile: profile.clone() }
     }
 }
 

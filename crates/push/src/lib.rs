@@ -14,9 +14,10 @@ mod hooks;
 mod node;
 mod pace;
 mod planner;
+mod route_sets;
 
 pub use engine::{Command, Engine, Handle};
 pub use hooks::Discovery;
 pub use node::{announced, proxy};
 pub use pace::{Limits, Pace};
-pub use planner::{Counts, Planner, Wanted};
+pub use planner::{Counts, Planner, Seat, Wanted};

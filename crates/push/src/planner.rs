@@ -1,21 +1,22 @@
 //! What a proxy is served in a state of the mesh: its sets, found or made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use envoy_api::{Name, type_url};
 use memo::Shared;
 use mesh::{
-    ClusterProfile, EndpointIndex, EndpointProfile, ListenerProfile, Member, RouteIndex, RouteProfile,
-    Snapshot,
+    ClusterProfile, EndpointIndex, EndpointProfile, ListenerProfile, Member, RouteIndex, RouteProfile, Scope,
+    Snapshot, WorkloadAuthn,
 };
-use model::ProxyKind;
+use model::{Key, ProxyKind, Text};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use translate::{Memos, clusters, endpoints, gateways, listeners, routes};
 use xds::{Change, Kind, Set, TypeView, View};
 
 use crate::family::{Family, Interner, Owner, replace};
+use crate::route_sets::RouteSets;
 
 /// Names that a client asked for beyond what its listeners mention.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,9 +28,10 @@ pub struct Wanted {
 }
 
 /// Sets and memos of all families; one for the whole process.
-#[derive(Default)]
 pub struct Planner {
     memos: Memos,
+    scopes: HashMap<ScopeOwner, Kept>,
+    authn: Interner<WorkloadAuthn>,
     cluster_profiles: Interner<ClusterProfile>,
     endpoint_profiles: Interner<EndpointProfile>,
     listener_profiles: Interner<ListenerProfile>,
@@ -38,20 +40,36 @@ pub struct Planner {
     inbound: Family<ListenerProfile, clusters::InboundInputs>,
     endpoints: Family<EndpointProfile, EndpointInputs>,
     listeners: Family<ListenerProfile, listeners::Inputs>,
-    routes: Family<RouteProfile, RouteInputs>,
+    routes: RouteSets,
     no_routes: Shared<RouteIndex>,
+    /// Type URLs as views name them.
+    urls: [Arc<str>; 4],
+}
+
+/// Whose scope it is, whatever it holds: namespace, Sidecar, kind of proxy.
+type ScopeOwner = (Text, Option<Key>, ProxyKind);
+
+/// The newest scope of an owner, and the first one that was equal to it.
+struct Kept {
+    newest: Shared<Scope>,
+    first: Shared<Scope>,
+}
+
+/// A proxy with its profiles: what its sets are found by.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// What is known of it.
+    pub member: Member,
+    cluster: Shared<ClusterProfile>,
+    endpoint: Shared<EndpointProfile>,
+    listener: Shared<ListenerProfile>,
+    route: Shared<RouteProfile>,
 }
 
 #[derive(Clone, PartialEq)]
 struct EndpointInputs {
     fixed: endpoints::Inputs,
     index: Shared<EndpointIndex>,
-}
-
-#[derive(Clone, PartialEq)]
-struct RouteInputs {
-    fixed: routes::Inputs,
-    names: BTreeSet<Name>,
 }
 
 /// How many plans and resources were made and reused, by family, and how many sets there are.
@@ -65,32 +83,87 @@ pub struct Counts {
     pub route_sets: usize,
 }
 
+impl Default for Planner {
+    fn default() -> Self {
+        let urls = [type_url::CLUSTER, type_url::ENDPOINT, type_url::LISTENER, type_url::ROUTE];
+        Self {
+            memos: Memos::default(),
+            scopes: HashMap::new(),
+            authn: Interner::default(),
+            cluster_profiles: Interner::default(),
+            endpoint_profiles: Interner::default(),
+            listener_profiles: Interner::default(),
+            route_profiles: Interner::default(),
+            outbound: Family::default(),
+            inbound: Family::default(),
+            endpoints: Family::default(),
+            listeners: Family::default(),
+            routes: RouteSets::default(),
+            no_routes: Shared::default(),
+            urls: urls.map(Arc::from),
+        }
+    }
+}
+
 impl Planner {
+    /// Seats a proxy: its profiles under handles that equal proxies share. `before` is its former seat;
+    /// what is equal there keeps its handle.
+    pub fn seat(&mut self, mut member: Member, before: Option<&Seat>) -> Seat {
+        member.scope = self.kept(&member);
+        member.authn = self.authn.get((*member.authn).clone());
+        if let Some(before) = before {
+            member.keep_handles(&before.member);
+        }
+        Seat {
+            cluster: self.cluster_profiles.get(ClusterProfile::of(&member)),
+            endpoint: self.endpoint_profiles.get(EndpointProfile::of(&member)),
+            listener: self.listener_profiles.get(ListenerProfile::of(&member)),
+            route: self.route_profiles.get(RouteProfile::of(&member)),
+            member,
+        }
+    }
+
+    /// The scope under the handle that an equal one had before, since a scope is computed anew whenever
+    /// any service, route or rule changes, and mostly comes out the same.
+    fn kept(&mut self, member: &Member) -> Shared<Scope> {
+        let scope = &member.scope;
+        let sidecar = scope.sidecar.as_ref().map(|sidecar| sidecar.meta.key.clone());
+        let owner = (scope.namespace.clone(), sidecar, member.proxy.kind);
+        let kept =
+            self.scopes.entry(owner).or_insert_with(|| Kept { newest: scope.clone(), first: scope.clone() });
+        if kept.newest != *scope {
+            kept.newest = scope.clone();
+            if *kept.first != **scope {
+                kept.first = scope.clone();
+            }
+        }
+        kept.first.clone()
+    }
+
     /// The view of a proxy in a state of the mesh.
-    pub fn view(&mut self, snapshot: &Snapshot, member: &Member, wanted: &Wanted, since: Instant) -> View {
-        let listener_profile = self.listener_profiles.get(ListenerProfile::of(member));
-        let outbound = self.outbound_clusters(snapshot, member);
-        let inbound = self.inbound_clusters(snapshot, member, &listener_profile);
-        let endpoints = self.endpoints(snapshot, member);
-        let listeners = self.listeners(snapshot, member, &listener_profile);
-        let routes = self.routes(snapshot, member, &listeners, wanted);
+    pub fn view(&mut self, snapshot: &Snapshot, seat: &Seat, wanted: &Wanted, since: Instant) -> View {
+        let outbound = self.outbound_clusters(snapshot, seat);
+        let inbound = self.inbound_clusters(snapshot, seat);
+        let endpoints = self.endpoints(snapshot, seat);
+        let listeners = self.listeners(snapshot, seat);
+        let routes = self.routes(snapshot, seat, &listeners, wanted);
         let named = |set, missing| TypeView { missing: Some(missing), ..TypeView::new(Kind::Named, set) };
         let clusters = TypeView {
             layers: SmallVec::from_iter([inbound, outbound]),
             ..TypeView::new(Kind::Wildcard, Set::default())
         };
         let types = [
-            (type_url::CLUSTER, clusters),
-            (type_url::ENDPOINT, named(endpoints, endpoints::missing)),
-            (type_url::LISTENER, TypeView::new(Kind::Wildcard, listeners)),
-            (type_url::ROUTE, named(routes, routes::missing)),
+            clusters,
+            named(endpoints, endpoints::missing),
+            TypeView::new(Kind::Wildcard, listeners),
+            named(routes, routes::missing),
         ];
         View {
             generation: snapshot.generation,
-            label: snapshot.generation.to_string().into(),
+            label: snapshot.label.clone(),
             wants: wanted.changes,
             since,
-            types: types.into_iter().map(|(url, view)| (Arc::from(url), view)).collect(),
+            types: self.urls.iter().cloned().zip(types).collect(),
         }
     }
 
@@ -105,6 +178,8 @@ impl Planner {
         self.endpoint_profiles.retain();
         self.listener_profiles.retain();
         self.route_profiles.retain();
+        self.authn.retain();
+        self.scopes.retain(|_, kept| Arc::strong_count(kept.first.arc()) > 2);
         self.memos.sweep();
     }
 
@@ -124,49 +199,41 @@ impl Planner {
         }
     }
 
-    fn outbound_clusters(&mut self, snapshot: &Snapshot, member: &Member) -> Set {
-        let profile = self.cluster_profiles.get(ClusterProfile::of(member));
+    fn outbound_clusters(&mut self, snapshot: &Snapshot, seat: &Seat) -> Set {
         let inputs = clusters::OutboundInputs {
-            scope: member.scope.clone(),
-            profile: profile.clone(),
+            scope: seat.member.scope.clone(),
+            profile: seat.cluster.clone(),
             facts: snapshot.endpoints.facts.clone(),
             authn: snapshot.authn.clone(),
             mesh: snapshot.config.mesh.clone(),
             settings: snapshot.config.settings.clone(),
         };
         let memos = &self.memos.clusters;
-        self.outbound.get(Owner::new(member, profile), inputs, snapshot.generation, |inputs, before| {
+        let owner = Owner::new(&seat.member, &seat.cluster);
+        self.outbound.get(owner, inputs, snapshot.generation, |inputs, before| {
             replace(before.map(|(_, set)| set), clusters::outbound(inputs, memos))
         })
     }
 
-    fn inbound_clusters(
-        &mut self,
-        snapshot: &Snapshot,
-        member: &Member,
-        profile: &Shared<ListenerProfile>,
-    ) -> Set {
+    fn inbound_clusters(&mut self, snapshot: &Snapshot, seat: &Seat) -> Set {
         let inputs = clusters::InboundInputs {
-            targets: member.targets.clone(),
-            scope: member.scope.clone(),
-            profile: profile.clone(),
+            targets: seat.member.targets.clone(),
+            scope: seat.member.scope.clone(),
+            profile: seat.listener.clone(),
             mesh: snapshot.config.mesh.clone(),
             settings: snapshot.config.settings.clone(),
         };
         let memos = &self.memos.clusters;
-        self.inbound.get(
-            Owner::new(member, profile.clone()),
-            inputs,
-            snapshot.generation,
-            |inputs, before| replace(before.map(|(_, set)| set), clusters::inbound(inputs, memos)),
-        )
+        let owner = Owner::new(&seat.member, &seat.listener);
+        self.inbound.get(owner, inputs, snapshot.generation, |inputs, before| {
+            replace(before.map(|(_, set)| set), clusters::inbound(inputs, memos))
+        })
     }
 
-    fn endpoints(&mut self, snapshot: &Snapshot, member: &Member) -> Set {
-        let profile = self.endpoint_profiles.get(EndpointProfile::of(member));
+    fn endpoints(&mut self, snapshot: &Snapshot, seat: &Seat) -> Set {
         let fixed = endpoints::Inputs {
-            scope: member.scope.clone(),
-            profile: profile.clone(),
+            scope: seat.member.scope.clone(),
+            profile: seat.endpoint.clone(),
             authn: snapshot.authn.clone(),
             mesh: snapshot.config.mesh.clone(),
             settings: snapshot.config.settings.clone(),
@@ -177,14 +244,15 @@ impl Planner {
             Some((old, set)) if old.fixed == inputs.fixed => patch_endpoints(inputs, &old.index, set, memos),
             other => replace(other.map(|(_, set)| set), all_endpoints(inputs, memos)),
         };
-        self.endpoints.get(Owner::new(member, profile), inputs, snapshot.generation, make)
+        self.endpoints.get(Owner::new(&seat.member, &seat.endpoint), inputs, snapshot.generation, make)
     }
 
-    fn listeners(&mut self, snapshot: &Snapshot, member: &Member, profile: &Shared<ListenerProfile>) -> Set {
+    fn listeners(&mut self, snapshot: &Snapshot, seat: &Seat) -> Set {
+        let member = &seat.member;
         let is_gateway = member.proxy.kind == ProxyKind::Router;
         let inputs = listeners::Inputs {
             scope: member.scope.clone(),
-            profile: profile.clone(),
+            profile: seat.listener.clone(),
             targets: member.targets.clone(),
             workload_authn: member.authn.clone(),
             gateway: member.gateway.clone(),
@@ -194,44 +262,36 @@ impl Planner {
             settings: snapshot.config.settings.clone(),
         };
         let memos = &self.memos.listeners;
-        self.listeners.get(
-            Owner::new(member, profile.clone()),
-            inputs,
-            snapshot.generation,
-            |inputs, before| {
-                let resources = if is_gateway {
-                    gateways::listeners(inputs, memos)
-                } else {
-                    listeners::sidecar(inputs, memos)
-                };
-                replace(before.map(|(_, set)| set), resources)
-            },
-        )
+        let owner = Owner::new(member, &seat.listener);
+        self.listeners.get(owner, inputs, snapshot.generation, |inputs, before| {
+            let resources = if is_gateway {
+                gateways::listeners(inputs, memos)
+            } else {
+                listeners::sidecar(inputs, memos)
+            };
+            replace(before.map(|(_, set)| set), resources)
+        })
     }
 
-    fn routes(&mut self, snapshot: &Snapshot, member: &Member, listeners: &Set, wanted: &Wanted) -> Set {
-        let profile = self.route_profiles.get(RouteProfile::of(member));
+    fn routes(&mut self, snapshot: &Snapshot, seat: &Seat, listeners: &Set, wanted: &Wanted) -> Set {
+        let member = &seat.member;
         let is_gateway = member.proxy.kind == ProxyKind::Router;
-        let fixed = routes::Inputs {
+        let inputs = routes::Inputs {
             scope: member.scope.clone(),
-            profile: profile.clone(),
+            profile: seat.route.clone(),
             gateway: member.gateway.clone(),
             routes: if is_gateway { snapshot.routes.clone() } else { self.no_routes.clone() },
             mesh: snapshot.config.mesh.clone(),
             settings: snapshot.config.settings.clone(),
         };
         let named = listeners.iter().flat_map(|listener| listener.needs.routes.iter());
-        let names = named.chain(&wanted.routes).cloned().collect();
         let memos = &self.memos.routes;
-        let make = |inputs: &RouteInputs, before: Option<(&RouteInputs, &Set)>| {
-            let route = |name: &Name| match is_gateway {
-                true => gateways::route(&inputs.fixed, name, memos),
-                false => Some(routes::sidecar(&inputs.fixed, name, memos)),
-            };
-            replace(before.map(|(_, set)| set), inputs.names.iter().filter_map(route).collect())
+        let route = |inputs: &routes::Inputs, name: &Name| match is_gateway {
+            true => gateways::route(inputs, name, memos),
+            false => Some(routes::sidecar(inputs, name, memos)),
         };
-        let inputs = RouteInputs { fixed, names };
-        self.routes.get(Owner::new(member, profile), inputs, snapshot.generation, make)
+        let owner = Owner::new(member, &seat.route);
+        self.routes.get(owner, &inputs, named.chain(&wanted.routes), snapshot.generation, route)
     }
 }
 
