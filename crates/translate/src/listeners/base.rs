@@ -2,8 +2,10 @@
 //! that do not differ in it.
 
 use memo::Shared;
-use model::mesh_config::ProviderKind;
-use model::{ProxyKind, Text};
+use mesh::{ListenerProfile, Scope};
+use model::Text;
+use model::mesh_config::{MeshConfig, ProviderKind};
+use model::settings::Settings;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Value};
 
@@ -25,6 +27,30 @@ pub(crate) enum Class {
     Gateway,
 }
 
+/// Everything that the chains of one class may depend on beyond what is said for each of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct BaseInputs {
+    pub(super) class: Class,
+    pub(super) profile: Shared<ListenerProfile>,
+    pub(super) mesh: Shared<MeshConfig>,
+    pub(super) settings: Shared<Settings>,
+    /// The services among which the collector of traces is; only where the mesh names one.
+    pub(super) collectors: Option<Shared<Scope>>,
+}
+
+impl BaseInputs {
+    fn of(inputs: &Inputs, class: Class) -> Self {
+        let traces = !inputs.mesh.default_tracing.is_empty();
+        Self {
+            class,
+            profile: inputs.profile.clone(),
+            mesh: inputs.mesh.clone(),
+            settings: inputs.settings.clone(),
+            collectors: traces.then(|| inputs.scope.clone()),
+        }
+    }
+}
+
 /// Handles to what the filters of all chains of one class share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Base {
@@ -39,16 +65,21 @@ pub(crate) struct Base {
 impl Base {
     /// What the chains of this class share, for the proxy of these inputs.
     pub(crate) fn of(inputs: &Inputs, class: Class, memos: &Memos) -> Self {
+        let inputs = BaseInputs::of(inputs, class);
+        (*memos.bases.get(&inputs, |inputs| Self::new(inputs, memos))).clone()
+    }
+
+    fn new(inputs: &BaseInputs, memos: &Memos) -> Self {
         let logs = memos.logs.get(&access_log::Inputs { mesh: inputs.mesh.clone() }, AccessLogs::new);
-        let tcp = TcpBase::of(inputs, class, logs.clone());
-        let http = HttpInputs::of(inputs, class, logs.clone());
+        let tcp = TcpBase::of(inputs, logs.clone());
+        let http = HttpInputs::of(inputs, logs.clone());
         Self { http: memos.http.get(&http, HttpBase::new), tcp: memos.tcp.get(&tcp, TcpBase::clone), logs }
     }
 }
 
 /// The `istio.stats` filters of a class: one for each provider of metrics that the mesh has by default,
 /// as far as the proxy knows the filter.
-pub(super) fn metrics(inputs: &Inputs, class: Class) -> Vec<stats::Stats> {
+pub(super) fn metrics(inputs: &BaseInputs) -> Vec<stats::Stats> {
     if !inputs.profile.capabilities.stats {
         return Vec::new();
     }
@@ -59,7 +90,7 @@ pub(super) fn metrics(inputs: &Inputs, class: Class) -> Vec<stats::Stats> {
         let provider = inputs.mesh.provider(name);
         provider.is_some_and(|provider| provider.kind == ProviderKind::Prometheus)
     });
-    let filter = stats::Stats { disable_host_header_fallback: class != Class::SidecarOutbound };
+    let filter = stats::Stats { disable_host_header_fallback: inputs.class != Class::SidecarOutbound };
     prometheus.map(|_| filter.clone()).collect()
 }
 
@@ -72,7 +103,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// `None` if it is switched off, or not known to the proxy.
-    pub(super) fn of(inputs: &Inputs) -> Option<Self> {
+    pub(super) fn of(inputs: &BaseInputs) -> Option<Self> {
         let on = inputs.settings.metadata_exchange && inputs.profile.capabilities.metadata_exchange;
         on.then(|| Self { labels: inputs.settings.mx_labels.clone() })
     }
@@ -81,11 +112,6 @@ impl Exchange {
     pub(super) fn field(&self) -> Option<(&'static str, Value)> {
         let values = self.labels.iter().map(|label| text_value(label)).collect();
         let list = Kind::ListValue(ListValue { values });
-        (!self.labels.is_empty()).then(|| ("additional_labels", Value { kind: Some(list) }))
+        (!self.labels.is_empty()).then_some(("additional_labels", Value { kind: Some(list) }))
     }
-}
-
-/// Whether the proxy is a gateway.
-pub(super) fn is_router(inputs: &Inputs) -> bool {
-    inputs.profile.kind == ProxyKind::Router
 }

@@ -5,17 +5,19 @@ use std::time::Duration;
 use envoy_api::envoy::config::core::v3 as core;
 use envoy_api::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_api::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager as manager;
+use mesh::ListenerProfile;
+use model::ProxyKind;
+use model::mesh_config::MeshConfig;
 use model::proxy_config::ConnectionSettings;
 
-use super::{Inputs, base};
 use crate::wire::duration;
 
 /// The proxy's limits before the mesh's, with those of the edge profile below on gateways.
-pub(crate) fn of(inputs: &Inputs) -> ConnectionSettings {
-    let own = inputs.profile.config.connection_settings.as_ref();
-    let settings = own.or(inputs.mesh.default_config.connection_settings.as_ref());
+pub(crate) fn of(profile: &ListenerProfile, mesh: &MeshConfig) -> ConnectionSettings {
+    let own = profile.config.connection_settings.as_ref();
+    let settings = own.or(mesh.default_config.connection_settings.as_ref());
     let mut settings = settings.cloned().unwrap_or_default();
-    if settings.edge && base::is_router(inputs) {
+    if settings.edge && profile.kind == ProxyKind::Router {
         at_the_edge(&mut settings);
     }
     settings

@@ -16,11 +16,11 @@ use model::proxy_config::{ConnectionSettings, ForwardClientCert, GatewayTopology
 use model::{Protocol, Text};
 
 use super::access_log::AccessLogs;
-use super::base::Exchange;
+use super::base::{BaseInputs, Exchange};
 use super::http_filters::{Extra, HttpFilters};
 use super::network_filters::filter;
 use super::tracing::Tracing;
-use super::{Class, Inputs, base, connections};
+use super::{Class, base, connections};
 use crate::routes::InboundInputs;
 use crate::wire::{DnsCache, ads, duration};
 
@@ -42,7 +42,8 @@ pub(crate) struct HttpInputs {
 }
 
 impl HttpInputs {
-    pub(super) fn of(inputs: &Inputs, class: Class, logs: Shared<AccessLogs>) -> Self {
+    pub(super) fn of(inputs: &BaseInputs, logs: Shared<AccessLogs>) -> Self {
+        let class = inputs.class;
         let (profile, mesh, settings) = (&inputs.profile, &inputs.mesh, &inputs.settings);
         let headers = profile.config.headers.clone();
         let inbound = class == Class::SidecarInbound;
@@ -51,7 +52,7 @@ impl HttpInputs {
             class,
             exchange: Exchange::of(inputs).map(|exchange| (exchange, in_mesh)),
             alpn: settings.alpn_filter && profile.capabilities.alpn && !inbound,
-            stats: base::metrics(inputs, class),
+            stats: base::metrics(inputs),
             session: settings.persistent_session_filter && !inbound,
             suppress_envoy_headers: headers.debug_headers_disabled == Some(true),
         };
@@ -61,7 +62,7 @@ impl HttpInputs {
             logs,
             tracing: Tracing::of(inputs),
             headers,
-            connections: connections::of(inputs),
+            connections: connections::of(profile, mesh),
             topology: profile.config.gateway_topology.clone().filter(|_| class == Class::Gateway),
             idle_timeout: profile.idle_timeout,
             paths: mesh.path_normalization,

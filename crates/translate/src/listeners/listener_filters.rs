@@ -1,6 +1,8 @@
-//! Listener filters: where a connection was meant to go, and what its first bytes say.
+//! Listener filters: where a connection was meant to go, and what its first bytes say; and how connections are
+//! spread over workers.
 
 use envoy_api::Any;
+use envoy_api::envoy::config::listener::v3::listener::{ConnectionBalanceConfig, connection_balance_config};
 use envoy_api::envoy::config::listener::v3::listener_filter_chain_match_predicate::{MatchSet, Rule};
 use envoy_api::envoy::config::listener::v3::{
     ListenerFilter, ListenerFilterChainMatchPredicate as Predicate, listener_filter::ConfigType,
@@ -62,5 +64,13 @@ fn filter(name: &str, config: Any) -> ListenerFilter {
         name: name.into(),
         config_type: Some(ConfigType::TypedConfig(config)),
         ..Default::default()
+    }
+}
+
+/// Connections are spread evenly over workers.
+pub(crate) fn exact_balance() -> ConnectionBalanceConfig {
+    let exact = connection_balance_config::ExactBalance {};
+    ConnectionBalanceConfig {
+        balance_type: Some(connection_balance_config::BalanceType::ExactBalance(exact)),
     }
 }

@@ -6,18 +6,20 @@
 //!     └── outbound, inbound, … ── Hcm | TcpProxy (plans) ──> filters ──> chains (parts) ──> listener
 //! ```
 
-mod access_log;
+pub(crate) mod access_log;
 mod base;
 pub(crate) mod connections;
-mod hcm;
-mod http_filters;
+pub(crate) mod hcm;
+pub(crate) mod http_filters;
 mod inbound;
-mod listener_filters;
-mod network_filters;
+pub(crate) mod listener_filters;
+pub(crate) mod network_filters;
 mod outbound;
 mod stats;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod tracing;
 mod virtual_outbound;
 
@@ -36,6 +38,7 @@ pub(crate) use network_filters::{TcpProxy, TcpTarget};
 /// The memos of listeners.
 #[derive(Default)]
 pub struct Memos {
+    bases: Memo<base::BaseInputs, Base>,
     logs: Memo<access_log::Inputs, access_log::AccessLogs>,
     http: Memo<hcm::HttpInputs, hcm::HttpBase>,
     tcp: Memo<network_filters::TcpBase, network_filters::TcpBase>,
@@ -46,6 +49,7 @@ pub struct Memos {
 impl Memos {
     /// See [`crate::Memos::sweep`].
     pub fn sweep(&self) {
+        self.bases.sweep();
         self.logs.sweep();
         self.http.sweep();
         self.tcp.sweep();

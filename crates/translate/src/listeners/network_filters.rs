@@ -17,8 +17,8 @@ use prost_types::Value;
 use prost_types::value::Kind;
 
 use super::access_log::AccessLogs;
-use super::base::Exchange;
-use super::{Class, Inputs, base, stats};
+use super::base::{BaseInputs, Exchange};
+use super::{base, stats};
 use crate::tls::PEER_EXCHANGE;
 use crate::wire::{DnsCache, duration, fields, text_value, typed_struct};
 
@@ -35,11 +35,11 @@ pub(crate) struct TcpBase {
 }
 
 impl TcpBase {
-    pub(super) fn of(inputs: &Inputs, class: Class, logs: Shared<AccessLogs>) -> Self {
+    pub(super) fn of(inputs: &BaseInputs, logs: Shared<AccessLogs>) -> Self {
         let settings = &inputs.settings;
         Self {
             exchange: Exchange::of(inputs),
-            stats: base::metrics(inputs, class),
+            stats: base::metrics(inputs),
             logs,
             idle_timeout: inputs.profile.idle_timeout,
             mongo: settings.mongo_filter,
@@ -169,7 +169,7 @@ impl TcpProxy {
             (options.idle_timeout.or(self.base.idle_timeout), self.base.logs.tcp.clone())
         };
         let source = hash_policy::PolicySpecifier::SourceIp(hash_policy::SourceIp {});
-        let hash = options.hash_source_ip.then(|| HashPolicy { policy_specifier: Some(source) });
+        let hash = options.hash_source_ip.then_some(HashPolicy { policy_specifier: Some(source) });
         api::TcpProxy {
             stat_prefix: self.stat_prefix.to_string(),
             cluster_specifier: Some(specifier(&self.target)),

@@ -161,7 +161,7 @@ fn describe_chain(chain: &FilterChain) -> String {
     let matches = chain.filter_chain_match.clone().unwrap_or_default();
     let port = matches.destination_port.map_or("*".into(), |port| port.to_string());
     let protocols = matches.application_protocols.join(",");
-    let filters: Vec<String> = chain.filters.iter().map(|filter| describe_filter(filter)).collect();
+    let filters: Vec<String> = chain.filters.iter().map(describe_filter).collect();
     let tls = if terminates(chain) { " tls-ends" } else { "" };
     format!(
         "{}: {port} {} [{protocols}] -> {}{tls}",

@@ -12,9 +12,9 @@ use envoy_api::envoy::r#type::v3::Percent;
 use model::mesh_config::{ExtensionProvider, ProviderKind, TracingService};
 use model::proxy::IstioVersion;
 use model::proxy_config::CustomTag;
-use model::{Decimal, Host, Text};
+use model::{Decimal, Host, ProxyKind, Text};
 
-use super::{Inputs, base};
+use super::base::BaseInputs as Inputs;
 use crate::wire::duration;
 
 /// How requests are traced.
@@ -74,7 +74,8 @@ impl Tracing {
             workload: wanted.then(|| WorkloadTags::of(inputs)),
             custom: tracing.custom_tags.clone(),
             max_path_tag_length: own_length.filter(|length| *length != 0).or(tracing.max_path_tag_length),
-            spawn_upstream_span: collector.is_some() && (skywalking || base::is_router(inputs)),
+            spawn_upstream_span: collector.is_some()
+                && (skywalking || inputs.profile.kind == ProxyKind::Router),
             collector,
         }
     }
@@ -114,7 +115,7 @@ fn collector(inputs: &Inputs, provider: &ExtensionProvider) -> Option<Collector>
         None => (None, &*service.service),
     };
     let host = Host::new(host);
-    let found = inputs.scope.service(&host)?;
+    let found = inputs.collectors.as_ref()?.service(&host)?;
     if namespace.is_some_and(|namespace| namespace != &*found.service.namespace) {
         return None;
     }

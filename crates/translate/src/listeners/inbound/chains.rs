@@ -29,11 +29,11 @@ pub(super) struct PortInputs {
 }
 
 impl PortInputs {
-    pub(super) fn of(port: Port, inputs: &Inputs, base: &Base, sockets: &Shared<Sockets>) -> Self {
+    pub(super) fn of(port: Port, inputs: &Inputs, sockets: &Shared<Sockets>) -> Self {
         Self {
             mode: inputs.workload_authn.of_port(port.target),
             port,
-            base: base.clone(),
+            base: inputs.base.clone(),
             sockets: sockets.clone(),
             mesh: inputs.mesh.clone(),
         }

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use envoy_api::envoy::config::core::v3::TrafficDirection;
 use envoy_api::envoy::config::listener::v3 as api;
-use envoy_api::envoy::config::listener::v3::listener::{ConnectionBalanceConfig, connection_balance_config};
 use envoy_api::{Name, Needs, Part, Resource, field};
 use memo::Shared;
 use model::Text;
 use model::proxy::Interception;
 
+use super::Inputs;
 use super::chains::PortChains;
 use super::ports::{self, Port};
-use super::{Base, Inputs};
 use crate::listeners::access_log::AccessLogs;
 use crate::listeners::listener_filters as filters;
 use crate::wire::{address, duration};
@@ -41,24 +40,20 @@ pub(super) struct Head {
 
 impl Head {
     /// The listener for captured traffic.
-    pub(super) fn captured(inputs: &Inputs, base: &Base) -> Self {
+    pub(super) fn captured(inputs: &Inputs) -> Self {
         let port = inputs.mesh.proxy_inbound_listen_port;
         let wildcard = inputs.profile.ip_mode.wildcard();
         let transparent = inputs.profile.interception == Interception::Tproxy;
-        Self {
-            captured: true,
-            transparent,
-            ..Self::bound(super::NAME.into(), (wildcard, port), inputs, base)
-        }
+        Self { captured: true, transparent, ..Self::bound(super::NAME.into(), (wildcard, port), inputs) }
     }
 
     /// The listener of a port that is bound for itself.
-    pub(super) fn of_port(port: &Port, inputs: &Inputs, base: &Base) -> Self {
+    pub(super) fn of_port(port: &Port, inputs: &Inputs) -> Self {
         let name = format!("{}_{}", port.bind, port.target);
-        Self::bound(name.into(), (&port.bind, port.target), inputs, base)
+        Self::bound(name.into(), (&port.bind, port.target), inputs)
     }
 
-    fn bound(name: Text, (bind, port): (&str, u16), inputs: &Inputs, base: &Base) -> Self {
+    fn bound(name: Text, (bind, port): (&str, u16), inputs: &Inputs) -> Self {
         Self {
             name,
             binds: std::iter::once(bind.into()).chain(ports::further_binds(bind, inputs)).collect(),
@@ -68,7 +63,7 @@ impl Head {
             exact_balance: inputs.profile.inbound_exact_balance,
             detection_timeout: inputs.mesh.protocol_detection_timeout,
             connections_per_event: inputs.settings.max_connections_per_event_loop,
-            logs: base.logs.clone(),
+            logs: inputs.base.logs.clone(),
         }
     }
 }
@@ -87,7 +82,7 @@ impl ListenerInputs {
             traffic_direction: TrafficDirection::Inbound as i32,
             continue_on_listener_filters_timeout: true,
             max_connections_to_accept_per_socket_event: (per_event > 0).then_some(per_event),
-            connection_balance_config: head.exact_balance.then(exact_balance),
+            connection_balance_config: head.exact_balance.then(filters::exact_balance),
             transparent: head.transparent.then_some(true),
             access_log: head.logs.listener.clone(),
             listener_filters: self.filters(),
@@ -144,12 +139,5 @@ impl ListenerInputs {
         ports.sort_unstable();
         ports.dedup();
         ports
-    }
-}
-
-pub(in crate::listeners) fn exact_balance() -> ConnectionBalanceConfig {
-    let exact = connection_balance_config::ExactBalance {};
-    ConnectionBalanceConfig {
-        balance_type: Some(connection_balance_config::BalanceType::ExactBalance(exact)),
     }
 }

@@ -119,7 +119,7 @@ pub(super) fn declared(inputs: &Inputs) -> Vec<Port> {
 
 /// The Sidecar and its ingress, if it has any.
 fn ingress(inputs: &Inputs) -> Option<(&Shared<Sidecar>, &[IngressListener])> {
-    let sidecar = inputs.scope.sidecar.as_ref()?;
+    let sidecar = inputs.sidecar.as_ref()?;
     (!sidecar.ingress.is_empty()).then_some((sidecar, sidecar.ingress.as_slice()))
 }
 

@@ -190,7 +190,7 @@ fn workloads_share_what_carries_no_tags() {
     let first = listeners(&one, &memos);
     let made = memos.inbound.chains.counts().made;
     assert_eq!(listeners(&one, &memos), first);
-    assert_eq!(memos.inbound.listeners.counts().made, 1);
+    assert_eq!((memos.inbound.sets.counts().made, memos.inbound.listeners.counts().made), (1, 1));
     let second = listeners(&other, &memos);
     assert_ne!(first, second);
     assert_eq!(memos.inbound.chains.counts().made, made + 2, "only the two for HTTP");
