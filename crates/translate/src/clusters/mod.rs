@@ -169,3 +169,6 @@ fn first(inputs: &OutboundInputs, scoped: &ScopedService) -> Option<ClusterInput
         settings: inputs.settings.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests;

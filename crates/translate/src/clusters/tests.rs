@@ -227,7 +227,7 @@ fn traffic_to_the_address_that_was_called_has_one_mode() {
 #[test]
 fn a_subset_is_found_as_its_host_is() {
     let released = case().subset(balanced(SimpleLb::Passthrough), Some(balanced(SimpleLb::Random)));
-    assert_eq!(released.line(), format!("OriginalDst ClusterProvided {AUTO}").replace(AUTO, TLS));
+    assert_eq!(released.line(), format!("OriginalDst ClusterProvided {TLS}"));
     let own = case().subset(TrafficPolicy::default(), Some(balanced(SimpleLb::Random)));
     assert_eq!(own.line(), format!("Eds Random {AUTO}"));
     assert_eq!(&*own.cluster().name, "outbound|80|v1|a.n.svc.cluster.local");
