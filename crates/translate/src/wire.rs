@@ -36,9 +36,14 @@ pub(crate) fn typed_struct(type_url: &str, value: Struct) -> Any {
 
 /// A transport socket: TLS or plain bytes.
 pub(crate) fn transport_socket(name: &str, config: &(impl Message + Name)) -> core::TransportSocket {
+    packed_socket(name, Any::pack(config))
+}
+
+/// A transport socket whose configuration is packed already.
+pub(crate) fn packed_socket(name: &str, config: Any) -> core::TransportSocket {
     core::TransportSocket {
         name: name.into(),
-        config_type: Some(core::transport_socket::ConfigType::TypedConfig(Any::pack(config))),
+        config_type: Some(core::transport_socket::ConfigType::TypedConfig(config)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The plan of any cluster, inbound, outbound or special, and its rendering.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use envoy_api::envoy::config::cluster::v3 as api;
@@ -130,7 +130,7 @@ impl ClusterPlan {
             tls.apply(&mut cluster);
         }
         if self.peer_exchange {
-            cluster.filters = vec![peer_exchange_filter()];
+            cluster.filters = vec![PEER_EXCHANGE_FILTER.clone()];
         }
         cluster
     }
@@ -218,8 +218,9 @@ impl Bind {
     }
 }
 
-/// The filter by which peers tell each other who they are before TCP traffic; Istio's proxy only.
-fn peer_exchange_filter() -> api::Filter {
+/// The filter by which peers tell each other who they are before TCP traffic; Istio's proxy only. Packed
+/// once, since every cluster has it.
+static PEER_EXCHANGE_FILTER: LazyLock<api::Filter> = LazyLock::new(|| {
     let url = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
     let enabled = prost_types::Value { kind: Some(prost_types::value::Kind::BoolValue(true)) };
     let protocol = wire::text_value(crate::tls::PEER_EXCHANGE);
@@ -229,4 +230,4 @@ fn peer_exchange_filter() -> api::Filter {
         typed_config: Some(wire::typed_struct(url, config)),
         ..Default::default()
     }
-}
+});

@@ -1,8 +1,9 @@
 //! TLS of clusters: what a rule asks for, or mutual TLS where both sides can (xds-semantics, TLS on
 //! outbound clusters).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use envoy_api::Any;
 use envoy_api::envoy::config::cluster::v3 as api;
 use envoy_api::envoy::config::core::v3 as core;
 use envoy_api::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
@@ -239,7 +240,7 @@ impl Tls {
     pub(super) fn apply(&self, cluster: &mut api::Cluster) {
         let socket = self.socket.build().map(|socket| self.introduced(socket));
         if !self.where_offered {
-            let plain = || self.proxy_protocol.map(|_| self.introduced(raw_buffer()));
+            let plain = || self.proxy_protocol.map(|_| self.introduced(RAW_BUFFER.clone()));
             cluster.transport_socket = socket.or_else(plain);
             return;
         }
@@ -249,7 +250,7 @@ impl Tls {
             socket_match(
                 "tlsMode-disabled",
                 prost_types::Struct::default(),
-                Some(self.introduced(raw_buffer())),
+                Some(self.introduced(RAW_BUFFER.clone())),
             ),
         ];
     }
@@ -277,15 +278,15 @@ impl Socket {
         let context = match self {
             Self::Plain => return None,
             Self::Mutual { names, sni, offered } => tls::istio_mutual(names, sni, offered),
-            Self::Originated(origination, defaults) => tls::originate(origination, defaults),
+            Self::Originated(origination, defaults) => Any::pack(&tls::originate(origination, defaults)),
         };
-        Some(wire::transport_socket(tls::TRANSPORT_SOCKET, &context))
+        Some(wire::packed_socket(tls::TRANSPORT_SOCKET, context))
     }
 }
 
-fn raw_buffer() -> core::TransportSocket {
-    wire::transport_socket("envoy.transport_sockets.raw_buffer", &RawBuffer::default())
-}
+/// Plaintext, packed once.
+static RAW_BUFFER: LazyLock<core::TransportSocket> =
+    LazyLock::new(|| wire::transport_socket("envoy.transport_sockets.raw_buffer", &RawBuffer::default()));
 
 fn socket_match(
     name: &str,

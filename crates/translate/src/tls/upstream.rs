@@ -1,11 +1,16 @@
 //! TLS towards endpoints.
 
+use std::sync::LazyLock;
+
+use envoy_api::Any;
 use envoy_api::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, UpstreamTlsContext,
+    common_tls_context::CombinedCertificateValidationContext,
 };
 use model::Text;
 use model::mesh_config::TlsSettings;
 use model::networking::TlsVersion;
+use prost::{Message, Name};
 
 use super::secrets::{SecretSources, mesh_roots, own_certificate};
 use super::{Validation, combined, exact, file, texts, versions};
@@ -43,20 +48,41 @@ pub(crate) enum Credentials {
     },
 }
 
-/// Istio's mutual TLS: the workload's own certificate, the mesh's roots.
-///
-/// `names` are the identities accepted of the server, empty for any of the mesh. The offered protocols
-/// are the caller's, since they follow from the cluster and from what the proxy can do.
-pub(crate) fn istio_mutual(names: &[Text], sni: &str, offered: &[&str]) -> UpstreamTlsContext {
-    let names = CertificateValidationContext { match_subject_alt_names: exact(names), ..Default::default() };
+/// What Istio's mutual TLS says in every cluster, encoded once: versions, the workload's own certificate,
+/// the mesh's roots.
+static MUTUAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let common = CommonTlsContext {
         tls_params: Some(versions(TlsVersion::V1_2, TlsVersion::V1_3)),
         tls_certificate_sds_secret_configs: vec![own_certificate()],
-        validation_context_type: Some(combined(names, mesh_roots())),
+        validation_context_type: Some(combined(CertificateValidationContext::default(), mesh_roots())),
+        ..Default::default()
+    };
+    UpstreamTlsContext { common_tls_context: Some(common), ..Default::default() }.encode_to_vec()
+});
+
+/// Istio's mutual TLS, an `UpstreamTlsContext`: the workload's own certificate, the mesh's roots.
+///
+/// `names` are the identities accepted of the server, empty for any of the mesh. The offered protocols
+/// are the caller's, since they follow from the cluster and from what the proxy can do.
+///
+/// The encoding is that of what all clusters say, then of what this one says: to a decoder, messages one
+/// after the other are one message with the fields of both.
+pub(crate) fn istio_mutual(names: &[Text], sni: &str, offered: &[&str]) -> Any {
+    let names = CertificateValidationContext { match_subject_alt_names: exact(names), ..Default::default() };
+    let validation = CombinedCertificateValidationContext {
+        default_validation_context: Some(names),
+        ..Default::default()
+    };
+    let common = CommonTlsContext {
+        validation_context_type: Some(Validation::CombinedValidationContext(validation)),
         alpn_protocols: super::words(offered),
         ..Default::default()
     };
-    UpstreamTlsContext { common_tls_context: Some(common), sni: sni.into(), ..Default::default() }
+    let own = UpstreamTlsContext { common_tls_context: Some(common), sni: sni.into(), ..Default::default() };
+    let mut value = Vec::with_capacity(MUTUAL.len() + own.encoded_len());
+    value.extend_from_slice(&MUTUAL);
+    own.encode_raw(&mut value);
+    Any { type_url: UpstreamTlsContext::type_url(), value: value.into() }
 }
 
 /// TLS that a rule asks for; `defaults` are the mesh's curves and cipher suites.
