@@ -5,7 +5,7 @@ use mesh::{AuthnIndex, ClusterProfile, EffectivePolicy, MergedRule, ServiceEndpo
 use model::mesh_config::MeshConfig;
 use model::networking::{DestinationRule, MutualTlsMode, OutlierDetection, SimpleLb, Subset, TrafficPolicy};
 use model::settings::Settings;
-use model::{Labels, Protocol, ProxyKind, Registry, Resolution, Service, ServicePort, Text};
+use model::{Protocol, ProxyKind, Registry, Resolution, Service, ServicePort, Text};
 
 use super::balancer::{Algorithm, Balancer, Common, Localities};
 use super::dns::{self, DnsResolution};
@@ -314,8 +314,8 @@ impl<'a> Planner<'a> {
         if localities.is_empty() {
             return None;
         }
-        let labels = Labels::default();
-        let client = Client { locality: &profile.locality, labels: &labels };
+        // Clusters know no labels of proxies, or each pod had a set of its own.
+        let client = Client { locality: &profile.locality, labels: None };
         let setting = LocalitySetting::of(&inputs.mesh, self.policy.load_balancer, self.service);
         if let Some(setting) = setting {
             setting.apply(&mut localities, client, self.policy.outlier_detection.is_some());

@@ -44,7 +44,7 @@ impl Assignment {
             chosen.filter(|endpoint| !inputs.by_server_name || endpoint.workload.tls_mode == TlsMode::Istio);
         let mut localities = group(chosen.map(|endpoint| tls.judge(endpoint)), Style::of(&inputs.settings));
         if let Some(setting) = LocalitySetting::of(&inputs.mesh, policy.load_balancer, service) {
-            let client = Client { locality: &profile.locality, labels: &profile.failover_labels };
+            let client = Client { locality: &profile.locality, labels: Some(&profile.failover_labels) };
             setting.apply(&mut localities, client, policy.outlier_detection.is_some());
         }
         Self { localities }

@@ -44,8 +44,8 @@ pub(crate) enum LocalitySetting<'a> {
 pub(crate) struct Client<'a> {
     /// `region/zone/subzone`, may be empty.
     pub(crate) locality: &'a str,
-    /// Its labels, at least those by which failover goes.
-    pub(crate) labels: &'a Labels,
+    /// Its labels, at least those by which failover goes; `None` leaves failover by labels out.
+    pub(crate) labels: Option<&'a Labels>,
 }
 
 impl<'a> LocalitySetting<'a> {
@@ -83,19 +83,6 @@ impl<'a> LocalitySetting<'a> {
             priority: setting.failover_priority.iter().map(|label| &**label).collect(),
             forced: false,
         })
-    }
-
-    /// Labels of proxy and endpoints by which failover goes, with possible `label=value`; none where they
-    /// make no difference.
-    pub(crate) fn failover_labels(&self, outlier_detection: bool) -> &[&'a str] {
-        match self {
-            Self::Locality { distribute, priority, forced, .. }
-                if distribute.is_empty() && (*forced || outlier_detection) =>
-            {
-                priority
-            }
-            _ => &[],
-        }
     }
 
     /// Whether Envoy has to weigh localities.
@@ -213,10 +200,8 @@ fn region_rank(failover: &[(Text, Text)], client: &str, locality: &str) -> u32 {
 }
 
 /// Splits each locality by how many leading labels its endpoints share with the client.
-fn split_by_labels(localities: &mut Vec<Locality>, client: &Labels, labels: &[&str]) {
-    if labels.is_empty() {
-        return;
-    }
+fn split_by_labels(localities: &mut Vec<Locality>, client: Option<&Labels>, labels: &[&str]) {
+    let Some(client) = client.filter(|_| !labels.is_empty()) else { return };
     let mut split = Vec::with_capacity(localities.len());
     for locality in localities.drain(..) {
         let mut groups: std::collections::BTreeMap<u32, Vec<LbEndpoint>> = std::collections::BTreeMap::new();
@@ -288,7 +273,7 @@ mod tests {
         let endpoints = places.map(|(locality, app)| endpoint(locality, app));
         let mut localities = group(endpoints, Style::of(&Settings::default()));
         let labels: Labels = [("app", "a")].into_iter().collect();
-        setting.apply(&mut localities, Client { locality: "r1/z1/s1", labels: &labels }, true);
+        setting.apply(&mut localities, Client { locality: "r1/z1/s1", labels: Some(&labels) }, true);
         let seen: Vec<_> = localities
             .iter()
             .map(|one| (&*one.name, one.priority, one.weight.unwrap_or_default(), one.endpoints.len()))
