@@ -119,7 +119,10 @@ fn place(
     };
     let labels = match workload.filter(|workload| workload.key.kind == Kind::Pod) {
         Some(pod) => proxy.labels.overlaid(&pod.labels),
-        None => targets::entry_labels(snapshot, targets, proxy).unwrap_or(&proxy.labels).clone(),
+        None => match targets::entry_labels(snapshot, targets, proxy) {
+            Some(labels) => proxy.static_labels.overlaid(labels),
+            None => proxy.labels.clone(),
+        },
     };
     let labels = augmented(&labels, &locality, &proxy.cluster, &proxy.node_name, &proxy.network);
     (labels, locality)

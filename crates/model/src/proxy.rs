@@ -105,6 +105,8 @@ pub struct Proxy {
     pub service_account: Text,
     /// Its labels: `LABELS` with `STATIC_LABELS` on top.
     pub labels: Labels,
+    /// `STATIC_LABELS` alone, which also a proxy keeps whose labels come from elsewhere.
+    pub static_labels: Labels,
     /// Its annotations.
     pub annotations: Labels,
     /// The cluster that it is in.

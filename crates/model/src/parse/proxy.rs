@@ -54,7 +54,8 @@ struct Identity<'a> {
 }
 
 fn proxy(node: &Node, facts: &Facts<'_>, id: Identity<'_>) -> Proxy {
-    let labels = facts.labels("LABELS").overlaid(&facts.labels("STATIC_LABELS"));
+    let static_labels = facts.labels("STATIC_LABELS");
+    let labels = facts.labels("LABELS").overlaid(&static_labels);
     Proxy {
         id: node.id.as_str().into(),
         kind: id.kind,
@@ -65,6 +66,7 @@ fn proxy(node: &Node, facts: &Facts<'_>, id: Identity<'_>) -> Proxy {
         service_account: facts.text("SERVICE_ACCOUNT").into(),
         locality: locality(&labels, &node.locality),
         labels,
+        static_labels,
         annotations: facts.labels("ANNOTATIONS"),
         cluster: facts.text("CLUSTER_ID").into(),
         network: facts.text("NETWORK").into(),

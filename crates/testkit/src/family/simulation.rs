@@ -228,6 +228,8 @@ impl Proxy {
         metadata.insert("ISTIO_VERSION".to_owned(), "1.23.0".into());
         metadata.insert("NAMESPACE".to_owned(), namespace.into());
         metadata.insert("LABELS".to_owned(), Value::Object(self.labels.clone()));
+        // The labels of a case are those of the workload, also where it stands for an endpoint without any.
+        metadata.insert("STATIC_LABELS".to_owned(), Value::Object(self.labels.clone()));
         metadata.extend(self.metadata.clone());
         let id = format!("{}~{first}~app.test~{namespace}.svc.cluster.local", self.r#type);
         json!({"id": id, "cluster": format!("app.{namespace}"), "metadata": metadata})
