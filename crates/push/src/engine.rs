@@ -1,6 +1,6 @@
 //! The one task that turns changes into snapshots and snapshots into views.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use memo::Shared;
@@ -9,10 +9,12 @@ use model::settings::Settings;
 use model::{Change, Kind, Proxy};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use translate::Memos;
 use xds::View;
 
 use crate::pace::{Limits, Pace};
 use crate::planner::{Planner, Seat, Wanted};
+use crate::stats::Stats;
 
 /// What the engine is asked.
 pub enum Command {
@@ -33,6 +35,10 @@ pub struct Handle {
     pub commands: mpsc::UnboundedSender<Command>,
     /// The newest snapshot; its generation is 0 until there is one.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The engine's counters.
+    pub stats: Arc<Stats>,
+    /// The memos, for theirs.
+    pub memos: Arc<Memos>,
 }
 
 /// The state of the engine; plain data with methods, run by [`Engine::run`].
@@ -43,6 +49,7 @@ pub struct Engine {
     proxies: HashMap<u64, Connected>,
     count: u64,
     published: watch::Sender<Arc<Snapshot>>,
+    stats: Arc<Stats>,
 }
 
 struct Connected {
@@ -59,15 +66,18 @@ impl Engine {
         let mut snapshot = Snapshot::default();
         snapshot.config = config.clone();
         let (published, snapshots) = watch::channel(Arc::new(snapshot.clone()));
+        let (planner, stats) = (Planner::default(), Arc::<Stats>::default());
+        let memos = Arc::clone(planner.memos());
         let engine = Self {
             snapshot,
             config,
-            planner: Planner::default(),
+            planner,
             proxies: HashMap::new(),
             count: 0,
             published,
+            stats: Arc::clone(&stats),
         };
-        (engine, Handle { commands, snapshots }, receiver)
+        (engine, Handle { commands, snapshots, stats, memos }, receiver)
     }
 
     /// Takes commands until nobody is left to send any.
@@ -124,17 +134,25 @@ impl Engine {
     /// Puts changes in; if anything is different then, makes the next snapshot and everybody's view.
     pub fn change(&mut self, changes: Vec<Change>, since: Instant) {
         let mut changed = self.snapshot.generation == 0;
+        let mut causes = BTreeSet::new();
         for change in changes {
+            let known = self.config.origins.get(&change.key).is_some();
+            causes.insert(self.stats.note(&change, known));
             changed |= self.config.apply(change);
         }
         if !changed {
+            self.stats.same();
             // Origins and problems may be new all the same; debug pages show them.
             self.snapshot.config = self.config.clone();
             self.published.send_replace(Arc::new(self.snapshot.clone()));
             return;
         }
+        self.stats.pushed(causes);
+        self.stats.waited.time(since.elapsed());
+        let begun = Instant::now();
         let next = self.snapshot.next(self.config.clone());
         let before = std::mem::replace(&mut self.snapshot, next);
+        self.stats.snapshots.time(begun.elapsed());
         self.published.send_replace(Arc::new(self.snapshot.clone()));
         self.plan_all(&before, since);
     }
@@ -142,6 +160,7 @@ impl Engine {
     /// Makes everybody's view. Where only endpoints have changed, who sees what stays as it was.
     fn plan_all(&mut self, before: &Snapshot, since: Instant) {
         let only_endpoints = self.snapshot.differs_in_endpoints_only(before);
+        let begun = Instant::now();
         for connected in self.proxies.values_mut() {
             if !only_endpoints || connected.seat.member.hangs_on_endpoints {
                 let member = self.snapshot.member(&connected.seat.member.proxy);
@@ -150,7 +169,9 @@ impl Engine {
             let view = self.planner.view(&self.snapshot, &connected.seat, &connected.wanted, since);
             publish(&connected.views, view);
         }
+        self.stats.views.time(begun.elapsed());
         self.planner.sweep(self.snapshot.generation);
+        self.stats.note_sets(self.planner.counts());
         self.snapshot.sweep();
     }
 

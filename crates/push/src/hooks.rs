@@ -1,25 +1,39 @@
 //! The engine as the discovery server sees it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use envoy_api::type_url;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tonic::Status;
-use xds::{Answer, Connection, Hello, Hooks, Interest, Link, Planned, Question};
+use xds::{Answer, Connection, Hello, Hooks, Interest, Link, Planned, Question, View};
 
 use crate::engine::{Command, Handle};
 use crate::planner::Wanted;
 
-/// Answers the discovery server from the engine.
+/// Answers what is asked about the state itself: types whose URL begins with `istio.io/debug`.
+///
+/// Another crate renders the state and hands this in, so that nothing here knows of pages.
+pub type Inspect = dyn Fn(&Question) -> Result<Answer, Status> + Send + Sync;
+
+/// Answers the discovery server from the engine. A clone is a handle.
 #[derive(Clone)]
 pub struct Discovery {
     engine: Handle,
+    inspect: Arc<OnceLock<Box<Inspect>>>,
 }
 
 impl Discovery {
     /// From this engine.
     pub fn new(engine: Handle) -> Self {
-        Self { engine }
+        Self { engine, inspect: Arc::default() }
+    }
+
+    /// From now on questions are answered by this; only the first call counts.
+    pub fn inspect_by(&self, inspect: impl Fn(&Question) -> Result<Answer, Status> + Send + Sync + 'static) {
+        self.inspect.get_or_init(|| Box::new(inspect));
     }
 }
 
@@ -29,6 +43,9 @@ impl Hooks for Discovery {
     }
 
     async fn connect(&self, hello: Hello) -> Result<Connection, Status> {
+        if hello.type_url.starts_with(type_url::DEBUG) {
+            return Ok(asker(&hello));
+        }
         let proxy = crate::node::proxy(&hello.node).map_err(Status::invalid_argument)?;
         let workload = proxy.workload_id.clone();
         let (reply, answer) = oneshot::channel();
@@ -40,8 +57,41 @@ impl Hooks for Discovery {
     }
 
     async fn debug(&self, question: Question) -> Result<Answer, Status> {
-        Err(Status::unimplemented(format!("{} is not served", question.type_url)))
+        let inspect = Arc::clone(&self.inspect);
+        let answer = tokio::task::spawn_blocking(move || match inspect.get() {
+            Some(inspect) => inspect(&question),
+            None => Err(Status::unimplemented(format!("{} is not served", question.type_url))),
+        });
+        answer.await.unwrap_or_else(|error| Err(Status::internal(format!("rendering the answer: {error}"))))
     }
+}
+
+/// Lets somebody in who comes to ask and takes no configuration: nothing is planned for them.
+fn asker(hello: &Hello) -> Connection {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let nothing = View {
+        generation: 0,
+        label: Arc::default(),
+        wants: 0,
+        since: Instant::now(),
+        types: BTreeMap::new(),
+    };
+    let (sender, views) = watch::channel(Arc::new(nothing));
+    let id = format!("{}-asks-{}", hello.node.id, COUNT.fetch_add(1, Ordering::Relaxed));
+    Connection { id: id.into(), views, link: Box::new(AskerLink { _views: sender }) }
+}
+
+struct AskerLink {
+    /// The stream lives as long as this does.
+    _views: watch::Sender<Arc<View>>,
+}
+
+impl Link for AskerLink {
+    fn wanted(&mut self, _url: &str, _interest: &Interest) -> Result<Planned, Status> {
+        Ok(Planned::Already)
+    }
+
+    fn current(&mut self, _generation: u64) {}
 }
 
 struct EngineLink {

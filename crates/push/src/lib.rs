@@ -15,9 +15,11 @@ mod node;
 mod pace;
 mod planner;
 mod route_sets;
+mod stats;
 
 pub use engine::{Command, Engine, Handle};
-pub use hooks::Discovery;
+pub use hooks::{Discovery, Inspect};
 pub use node::{announced, proxy};
 pub use pace::{Limits, Pace};
 pub use planner::{Counts, Planner, Seat, Wanted};
+pub use stats::{Event, Stats};

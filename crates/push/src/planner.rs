@@ -29,7 +29,7 @@ pub struct Wanted {
 
 /// Sets and memos of all families; one for the whole process.
 pub struct Planner {
-    memos: Memos,
+    memos: Arc<Memos>,
     scopes: HashMap<ScopeOwner, Kept>,
     authn: Interner<WorkloadAuthn>,
     cluster_profiles: Interner<ClusterProfile>,
@@ -87,7 +87,7 @@ impl Default for Planner {
     fn default() -> Self {
         let urls = [type_url::CLUSTER, type_url::ENDPOINT, type_url::LISTENER, type_url::ROUTE];
         Self {
-            memos: Memos::default(),
+            memos: Arc::default(),
             scopes: HashMap::new(),
             authn: Interner::default(),
             cluster_profiles: Interner::default(),
@@ -184,7 +184,7 @@ impl Planner {
     }
 
     /// The memos, for their counters.
-    pub fn memos(&self) -> &Memos {
+    pub fn memos(&self) -> &Arc<Memos> {
         &self.memos
     }
 

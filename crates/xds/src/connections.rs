@@ -6,6 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use dashmap::DashMap;
+use tokio::sync::watch;
+
+use envoy_api::Name;
+use envoy_api::envoy::config::core::v3::Node;
+
+use crate::interest::Interest;
+use crate::view::View;
 
 /// How much of a client's error is kept, in bytes.
 const KEPT_ERROR: usize = 4096;
@@ -17,6 +24,7 @@ pub struct Connections(DashMap<Arc<str>, Arc<Entry>>);
 #[derive(Debug)]
 struct Entry {
     who: Who,
+    views: watch::Receiver<Arc<View>>,
     types: Mutex<BTreeMap<Arc<str>, TypeStatus>>,
 }
 
@@ -27,6 +35,8 @@ pub struct Who {
     pub id: Arc<str>,
     /// The node's id.
     pub node: Arc<str>,
+    /// As it announced itself, without the list of its extensions.
+    pub announced: Arc<Node>,
     /// Where it connects from, if that is known.
     pub peer: Option<SocketAddr>,
     /// When it connected.
@@ -42,6 +52,8 @@ pub struct ConnectionStatus {
     pub who: Who,
     /// How far it is, by type URL.
     pub types: BTreeMap<Arc<str>, TypeStatus>,
+    /// What it is to hold.
+    pub view: Arc<View>,
 }
 
 /// How far a stream is with one type.
@@ -49,8 +61,10 @@ pub struct ConnectionStatus {
 pub struct TypeStatus {
     /// Whether it wants all.
     pub wildcard: bool,
-    /// How many names it wants.
-    pub names: usize,
+    /// The names that it gave, ordered.
+    pub names: Arc<[Name]>,
+    /// The revision of the interest that they are of.
+    revision: Option<u64>,
     /// What was last sent.
     pub sent: Option<Mark>,
     /// What was last accepted.
@@ -108,8 +122,8 @@ impl Connections {
         self.0.get(id).map(|entry| entry.status())
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, who: Who) -> Listed {
-        let entry = Arc::new(Entry { who, types: Mutex::default() });
+    pub(crate) fn enter(self: &Arc<Self>, who: Who, views: watch::Receiver<Arc<View>>) -> Listed {
+        let entry = Arc::new(Entry { who, views, types: Mutex::default() });
         self.0.insert(Arc::clone(&entry.who.id), Arc::clone(&entry));
         Listed { connections: Arc::clone(self), entry }
     }
@@ -118,7 +132,8 @@ impl Connections {
 impl Entry {
     fn status(&self) -> ConnectionStatus {
         let types = self.types.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        ConnectionStatus { who: self.who.clone(), types }
+        let view = Arc::clone(&self.views.borrow());
+        ConnectionStatus { who: self.who.clone(), types, view }
     }
 }
 
@@ -146,6 +161,14 @@ impl Drop for Listed {
 }
 
 impl TypeStatus {
+    /// Notes what the client wants.
+    pub(crate) fn wants(&mut self, interest: &Interest) {
+        if self.revision.replace(interest.revision()) != Some(interest.revision()) {
+            self.wildcard = interest.is_wildcard();
+            self.names = interest.names().iter().cloned().collect();
+        }
+    }
+
     /// Notes that the last response was accepted.
     pub(crate) fn acked(&mut self, now: SystemTime) {
         self.acked = self.sent.clone().map(|sent| Mark { at: now, ..sent });

@@ -95,7 +95,8 @@ impl TypeStats {
 }
 
 impl Histogram {
-    fn new(bounds: &'static [f64]) -> Self {
+    /// Of ranges with these upper bounds, which ascend.
+    pub fn new(bounds: &'static [f64]) -> Self {
         let buckets = bounds.iter().map(|_| AtomicU64::new(0)).collect();
         Self { bounds, buckets, count: AtomicU64::new(0), sum: AtomicU64::new(0) }
     }

@@ -92,18 +92,19 @@ impl<'a, H: Hooks> Stream<'a, H> {
             extensions: call.extensions.clone(),
         };
         let mut connection = shared.hooks.connect(hello).await?;
+        let node = Arc::new(Node { extensions: Vec::new(), ..node });
         let who = Who {
             id: connection.id,
             node: node.id.as_str().into(),
+            announced: Arc::clone(&node),
             peer: call.peer,
             connected_at: SystemTime::now(),
             state_of_the_world: call.protocol == Protocol::StateOfTheWorld,
         };
-        let node = Arc::new(Node { extensions: Vec::new(), ..node });
         let view = Arc::clone(&connection.views.borrow_and_update());
         let list = call.protocol == Protocol::StateOfTheWorld;
         let session = Session::new(view, shared.config.limits, list, shared.nonce_prefix(), Instant::now());
-        let listed = shared.connections.enter(who);
+        let listed = shared.connections.enter(who, connection.views.clone());
         let (views, link, progress) = (connection.views, connection.link, Progress::default());
         let mut stream = Self { shared, call, node, listed, views, link, session, progress };
         stream.hear(request).await?;
@@ -200,13 +201,11 @@ impl<'a, H: Hooks> Stream<'a, H> {
     /// Counts, logs and lists what the client said.
     fn note_request(&mut self, request: &Request, decision: Decision) {
         let Some(subscription) = self.session.subscription(&request.type_url) else { return };
-        let (interest, pending) = (subscription.interest(), subscription.is_pending());
+        let pending = subscription.is_pending();
         let stats = self.shared.stats.of(&request.type_url);
         let now = SystemTime::now();
         let url = self.shared.names.intern(&request.type_url);
         let new_reason = self.listed.note(&url, |status| {
-            status.wildcard = interest.is_wildcard();
-            status.names = interest.names().len();
             status.pending = pending;
             note_decision(status, request, &decision, now)
         });
@@ -274,11 +273,9 @@ impl<'a, H: Hooks> Stream<'a, H> {
     fn note_rest(&mut self) {
         let view = self.session.view();
         for (url, subscription) in self.session.subscriptions() {
-            if !subscription.is_proven() {
-                continue;
-            }
             self.listed.note(url, |status| {
-                if status.sent.is_none() {
+                status.wants(subscription.interest());
+                if status.sent.is_none() && subscription.is_proven() {
                     let version: Arc<str> =
                         view.types.get(url).map(|view| view.version().to_string().into()).unwrap_or_default();
                     let snapshot = Arc::clone(&view.label);
