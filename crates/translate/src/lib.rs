@@ -18,6 +18,29 @@ pub mod routes;
 mod tls;
 mod wire;
 
+/// How often one kind of derived value was made, and how often it was there.
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    /// The family: `clusters`, `endpoints`, `listeners` or `routes`.
+    pub family: &'static str,
+    /// What is derived.
+    pub what: &'static str,
+    /// Whether it is an encoded resource or part; else it is planned.
+    pub is_encoded: bool,
+    /// The counters.
+    pub counts: memo::Counts,
+}
+
+impl Count {
+    fn planned(family: &'static str, what: &'static str, counts: memo::Counts) -> Self {
+        Self { family, what, is_encoded: false, counts }
+    }
+
+    fn encoded(family: &'static str, what: &'static str, counts: memo::Counts) -> Self {
+        Self { is_encoded: true, ..Self::planned(family, what, counts) }
+    }
+}
+
 /// The memos of all families; one for the whole process.
 #[derive(Default)]
 pub struct Memos {
@@ -32,6 +55,24 @@ pub struct Memos {
 }
 
 impl Memos {
+    /// The counters of all families.
+    pub fn counts(&self) -> Vec<Count> {
+        let [assignments, localities, endpoints] = self.endpoints.counts().map(|(_, counts)| counts);
+        let (hosts, encoded_hosts) = self.routes.counts();
+        let mut counts = vec![
+            Count::planned("clusters", "cluster", self.clusters.planned()),
+            Count::encoded("clusters", "cluster", self.clusters.built()),
+            Count::planned("endpoints", "assignment", assignments),
+            Count::encoded("endpoints", "locality", localities),
+            Count::encoded("endpoints", "endpoint", endpoints),
+            Count::planned("routes", "virtual-host", hosts),
+            Count::encoded("routes", "virtual-host", encoded_hosts),
+            Count::encoded("routes", "route-table", self.routes.encoded()),
+        ];
+        counts.extend(self.listeners.counts());
+        counts
+    }
+
     /// Lets go of what nobody holds and nobody has asked for of late; once per push.
     pub fn sweep(&self) {
         self.clusters.sweep();

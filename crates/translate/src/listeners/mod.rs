@@ -56,6 +56,11 @@ impl Memos {
         self.inbound.sweep();
         self.outbound.sweep();
     }
+
+    /// See [`crate::Memos::counts`].
+    pub(crate) fn counts(&self) -> Vec<crate::Count> {
+        self.inbound.counts().to_vec()
+    }
 }
 
 /// Everything that the listeners of a proxy may depend on.

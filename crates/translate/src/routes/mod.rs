@@ -78,6 +78,11 @@ impl Memos {
         (self.hosts.hosts.counts(), self.hosts.parts.counts())
     }
 
+    /// Route configurations encoded.
+    pub fn encoded(&self) -> memo::Counts {
+        self.resources.counts()
+    }
+
     /// The routes of a VirtualService, shared by all virtual hosts that have them.
     pub(crate) fn translate(&self, inputs: &RuleInputs) -> Shared<Vec<RoutePlan>> {
         self.rules.get(inputs, http::translate)

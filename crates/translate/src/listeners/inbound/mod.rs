@@ -44,6 +44,15 @@ pub(super) struct Memos {
 }
 
 impl Memos {
+    /// See [`crate::Memos::counts`].
+    pub(super) fn counts(&self) -> [crate::Count; 3] {
+        [
+            crate::Count::planned("listeners", "inbound-port", self.ports.counts()),
+            crate::Count::encoded("listeners", "inbound-chain", self.chains.counts()),
+            crate::Count::encoded("listeners", "inbound-listener", self.listeners.counts()),
+        ]
+    }
+
     /// See [`crate::Memos::sweep`].
     pub(super) fn sweep(&self) {
         self.sets.sweep();
