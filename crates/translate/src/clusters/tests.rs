@@ -1,3 +1,5 @@
+//! Clusters by what their inputs say.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
