@@ -37,6 +37,7 @@ pub(crate) fn of(
         Some(workload) => selecting(snapshot, &workload.key.namespace, &workload.labels, &workload.ports),
         None => selecting(snapshot, &proxy.namespace, &proxy.labels, &proxy.pod_ports),
     };
+    targets.retain(|target| is_in_cluster(&target.service, proxy));
     let selected = !targets.is_empty();
     if !selected {
         targets = by_slice(snapshot, proxy);
@@ -91,8 +92,14 @@ fn by_slice(snapshot: &Snapshot, proxy: &Proxy) -> Vec<ServiceTarget> {
         service.registry == Registry::Kubernetes
             && service.namespace == proxy.namespace
             && service.selector.is_none()
+            && is_in_cluster(service, proxy)
     };
     snapshot.services.all().filter(here).flat_map(|service| at_address(snapshot, service, &ip)).collect()
+}
+
+/// Whether the proxy's own cluster has the Service; a proxy that names no cluster may be in any.
+fn is_in_cluster(service: &Service, proxy: &Proxy) -> bool {
+    proxy.cluster.is_empty() || service.cluster_vips.contains_key(&proxy.cluster)
 }
 
 /// Services of the namespace's ServiceEntries.
