@@ -75,14 +75,17 @@ impl Stats {
         *lock(&self.sets)
     }
 
-    /// Counts a change of an object that was `known` before or not; answers why it causes a push, if it does.
+    /// Counts a change of an object that was `known` before or not; answers how istiod calls what it causes.
     pub(crate) fn note(&self, change: &Change, known: bool) -> &'static str {
         let event = match (&change.value, known) {
-            (None, _) => Event::Delete,
-            (Some(_), true) => Event::Update,
-            (Some(_), false) => Event::Add,
+            (None, false) => None,
+            (None, true) => Some(Event::Delete),
+            (Some(_), true) => Some(Event::Update),
+            (Some(_), false) => Some(Event::Add),
         };
-        *lock(&self.events).entry((change.key.kind, event)).or_default() += 1;
+        if let Some(event) = event {
+            *lock(&self.events).entry((change.key.kind, event)).or_default() += 1;
+        }
         trigger(change.key.kind)
     }
 

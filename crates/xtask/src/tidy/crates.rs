@@ -33,7 +33,7 @@ pub(super) const CRATES: &[Rule] = &[
     rim("identity", &["model", "istio-api"]),
     rim("webhook", &["mesh", "model", "gateway"]),
     rim("controllers", &["mesh", "model", "gateway", "istio-api"]),
-    rim("admin", &["mesh", "push", "xds", "envoy-api"]),
+    rim("admin", &["mesh", "push", "xds", "model", "envoy-api"]),
     rim("pilothouse", PRODUCT),
     rim("testkit", &[]),
     rim("xtask", &[]),

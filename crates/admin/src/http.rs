@@ -1,0 +1,83 @@
+//! The pages over HTTP.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Path, RawQuery, State as Shown};
+use axum::http::{Extensions, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{any, get};
+
+use crate::access::is_allowed;
+use crate::debug::{self, Query, Refusal};
+use crate::{State, metrics};
+
+/// The pages of both HTTP ports: `/ready`, `/version`, `/metrics`, `/debug` and what is below it.
+///
+/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: debug pages are for loopback peers
+/// only, and a peer that is not known is none.
+pub fn router(state: State) -> Router {
+    Router::new()
+        .route("/ready", any(ready))
+        .route("/version", any(version))
+        .route("/metrics", get(show_metrics))
+        .route("/debug", any(index))
+        .route("/debug/", any(index))
+        .route("/debug/{*page}", any(page))
+        .with_state(state)
+}
+
+/// 200 once proxies are served, else 503 (istiod-surface 1.7).
+async fn ready(Shown(state): Shown<State>) -> StatusCode {
+    if state.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// `version-revision-status`, without a line's end (istiod-surface 9.6).
+async fn version(Shown(state): Shown<State>) -> String {
+    let build = &state.build;
+    format!("{}-{}-{}", build.version, build.revision, build.status)
+}
+
+async fn show_metrics(Shown(state): Shown<State>) -> Response {
+    match tokio::task::spawn_blocking(move || metrics::text(&state)).await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn index() -> Html<String> {
+    Html(debug::index())
+}
+
+async fn page(
+    Shown(state): Shown<State>,
+    Path(page): Path<String>,
+    RawQuery(query): RawQuery,
+    extensions: Extensions,
+) -> Response {
+    let peer = extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| *peer);
+    if !is_allowed(peer) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    match tokio::task::spawn_blocking(move || debug::body(&state, &page, &query)).await {
+        Ok(Ok(json)) => ([(header::CONTENT_TYPE, "application/json")], Bytes::from(json)).into_response(),
+        Ok(Err(refusal)) => refused(refusal),
+        Err(error) => failed(&error),
+    }
+}
+
+fn refused(refusal: Refusal) -> Response {
+    let status = match refusal {
+        Refusal::Incomplete(_) => StatusCode::BAD_REQUEST,
+        Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+    };
+    (status, refusal.to_string()).into_response()
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "could not render a page");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}

@@ -1,0 +1,45 @@
+//! Metrics: read from the state whenever they are asked for.
+
+mod families;
+mod mesh;
+mod names;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, TextEncoder};
+
+use crate::State;
+use families::Families;
+
+/// All metrics as Prometheus reads them.
+pub(crate) fn text(state: &State) -> prometheus::Result<Vec<u8>> {
+    let mut families = collect(state);
+    families.extend(process());
+    families.sort_by(|one, two| one.name().cmp(two.name()));
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&families, &mut text)?;
+    Ok(text)
+}
+
+/// What the system says of this process (`process_*`).
+fn process() -> Vec<MetricFamily> {
+    prometheus::process_collector::ProcessCollector::for_self().collect()
+}
+
+fn collect(state: &State) -> Vec<MetricFamily> {
+    let mut families = Families::default();
+    program(state, &mut families);
+    streams::collect(state, &mut families);
+    mesh::collect(state, &mut families);
+    families.finish()
+}
+
+fn program(state: &State, families: &mut Families) {
+    let version = &*state.build.version;
+    families.put(names::BUILD, &[("component", "pilot"), ("tag", version)], 1.0);
+    families.put(names::INFO, &[("version", version)], 1.0);
+    families.put(names::UPTIME, &[], state.started.elapsed().as_secs_f64());
+}

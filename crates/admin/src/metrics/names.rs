@@ -1,0 +1,76 @@
+//! The one list of metrics: names, kinds and meanings.
+//!
+//! Those that begin with `pilothouse_` are ours, all others istiod's (istiod-surface 10), whose names carry no
+//! suffix for their kind unless istiod gives them one.
+
+use prometheus::proto::MetricType;
+
+/// A metric.
+#[derive(Clone, Copy)]
+pub(crate) struct Metric {
+    pub(crate) name: &'static str,
+    pub(crate) kind: MetricType,
+    pub(crate) help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident $kind:ident $name:literal $help:literal)*) => {
+        $(pub(crate) const $constant: Metric =
+            Metric { name: $name, kind: MetricType::$kind, help: $help };)*
+
+        /// All of them.
+        #[cfg(test)]
+        pub(crate) const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    BUILD GAUGE "istio_build" "Always 1; the labels say which component and version this is."
+    INFO GAUGE "pilot_info" "Always 1; the label says which version this is."
+    UPTIME GAUGE "istiod_uptime_seconds" "Time since the start."
+
+    STREAMS GAUGE "pilot_xds" "Proxies connected."
+    PUSHES COUNTER "pilot_xds_pushes" "Responses sent by type; those with _senderr found the stream closed."
+    PUSH_TIME HISTOGRAM "pilot_xds_push_time" "Seconds to make a response and hand it to the transport."
+    CONFIG_SIZE HISTOGRAM "pilot_xds_config_size_bytes" "Sizes of responses."
+    QUEUE_TIME HISTOGRAM "pilot_proxy_queue_time" "Seconds from a change to the first response that it causes, per proxy."
+    CONVERGENCE_TIME HISTOGRAM "pilot_proxy_convergence_time" "Seconds from a change to the answer to the last response that it causes, per proxy."
+    TOTAL_REJECTS COUNTER "pilot_total_xds_rejects" "Responses that proxies refused."
+    CDS_REJECT GAUGE "pilot_xds_cds_reject" "Refusals of proxies that refuse their clusters now."
+    EDS_REJECT GAUGE "pilot_xds_eds_reject" "Refusals of proxies that refuse their endpoints now."
+    LDS_REJECT GAUGE "pilot_xds_lds_reject" "Refusals of proxies that refuse their listeners now."
+    RDS_REJECT GAUGE "pilot_xds_rds_reject" "Refusals of proxies that refuse their routes now."
+    EXPIRED_NONCE COUNTER "pilot_xds_expired_nonce" "Requests that answer a response which is not the newest."
+    INTERNAL_ERRORS COUNTER "pilot_total_xds_internal_errors" "Streams that ended because of an error of the server."
+    WRITE_TIMEOUT COUNTER "pilot_xds_write_timeout" "Responses that were not taken in time; nothing here times out, streams wait."
+
+    PUSH_TRIGGERS COUNTER "pilot_push_triggers" "Pushes by what caused them."
+    INBOUND_UPDATES COUNTER "pilot_inbound_updates" "Changes received by what they are of."
+    DEBOUNCE_TIME HISTOGRAM "pilot_debounce_time" "Seconds from the first change that waits to the push that brings it."
+    PUSHCONTEXT_INIT HISTOGRAM "pilot_pushcontext_init_seconds" "Seconds to make the state of the mesh that a push is from."
+    CONFIG_EVENTS COUNTER "pilot_k8s_cfg_events" "Changes of configuration objects."
+    REGISTRY_EVENTS COUNTER "pilot_k8s_reg_events" "Changes of the objects that services and endpoints are made from."
+    REJECTED_CONFIGS GAUGE "pilot_total_rejected_configs" "Errors in a configuration object."
+
+    SERVICES GAUGE "pilot_services" "Services known."
+    VIRTUAL_SERVICES GAUGE "pilot_virt_services" "VirtualServices known."
+    CONFLICT_OUTBOUND GAUGE "pilot_conflict_outbound_listener_tcp_over_current_tcp" "Addresses with a port that several TCP services want."
+    DUPLICATE_DOMAIN GAUGE "pilot_vservice_dup_domain" "Hosts that several VirtualServices of the mesh want."
+    DUPLICATE_SUBSETS GAUGE "pilot_destrule_subsets" "Subsets that a DestinationRule defines twice."
+    NO_INSTANCES GAUGE "pilot_eds_no_instances" "Ports of services that no endpoint stands behind."
+    NOT_READY GAUGE "pilot_endpoint_not_ready" "Endpoints that are not ready."
+
+    PLANS_MADE COUNTER "pilothouse_plans_made_total" "Plans made."
+    PLANS_REUSED COUNTER "pilothouse_plans_reused_total" "Plans that were there."
+    ENCODED COUNTER "pilothouse_resources_encoded_total" "Resources and parts of them encoded."
+    ENCODED_REUSED COUNTER "pilothouse_resources_reused_total" "Resources and parts of them that were there."
+    MEMO_ENTRIES GAUGE "pilothouse_memo_entries" "Plans, resources and parts held."
+    SETS GAUGE "pilothouse_sets" "Sets of resources, each shared by the proxies with one profile."
+    RESOURCES_SENT COUNTER "pilothouse_resources_sent_total" "Resources sent."
+    RESOURCES_REMOVED COUNTER "pilothouse_resources_removed_total" "Removals of resources sent."
+    PLAN_TIME HISTOGRAM "pilothouse_views_seconds" "Seconds to make what all proxies are served in a new state."
+    UNCHANGED COUNTER "pilothouse_changes_without_effect_total" "Batches of changes after which nothing was different."
+    PROBLEMS GAUGE "pilothouse_problems" "Problems in the configuration."
+    GENERATION GAUGE "pilothouse_snapshot_generation" "The state of the mesh, counted from the start."
+    CONFIG_AGE GAUGE "pilothouse_config_age_seconds" "Time since the state of the mesh last changed."
+}

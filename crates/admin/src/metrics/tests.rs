@@ -1,0 +1,90 @@
+//! The names are what dashboards know.
+
+use std::collections::BTreeSet;
+
+use expect_test::expect;
+
+use super::names::ALL;
+use crate::testing::Mesh;
+
+#[test]
+fn names_of_metrics() {
+    let mut names: Vec<&str> = ALL.iter().map(|metric| metric.name).collect();
+    names.sort_unstable();
+    expect![[r#"
+        istio_build
+        istiod_uptime_seconds
+        pilot_conflict_outbound_listener_tcp_over_current_tcp
+        pilot_debounce_time
+        pilot_destrule_subsets
+        pilot_eds_no_instances
+        pilot_endpoint_not_ready
+        pilot_inbound_updates
+        pilot_info
+        pilot_k8s_cfg_events
+        pilot_k8s_reg_events
+        pilot_proxy_convergence_time
+        pilot_proxy_queue_time
+        pilot_push_triggers
+        pilot_pushcontext_init_seconds
+        pilot_services
+        pilot_total_rejected_configs
+        pilot_total_xds_internal_errors
+        pilot_total_xds_rejects
+        pilot_virt_services
+        pilot_vservice_dup_domain
+        pilot_xds
+        pilot_xds_cds_reject
+        pilot_xds_config_size_bytes
+        pilot_xds_eds_reject
+        pilot_xds_expired_nonce
+        pilot_xds_lds_reject
+        pilot_xds_push_time
+        pilot_xds_pushes
+        pilot_xds_rds_reject
+        pilot_xds_write_timeout
+        pilothouse_changes_without_effect_total
+        pilothouse_config_age_seconds
+        pilothouse_memo_entries
+        pilothouse_plans_made_total
+        pilothouse_plans_reused_total
+        pilothouse_problems
+        pilothouse_resources_encoded_total
+        pilothouse_resources_removed_total
+        pilothouse_resources_reused_total
+        pilothouse_resources_sent_total
+        pilothouse_sets
+        pilothouse_snapshot_generation
+        pilothouse_views_seconds"#]]
+    .assert_eq(&names.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_value_is_of_a_listed_name_and_the_usual_ones_are_there() {
+    let mesh = Mesh::small().await;
+    let text = mesh.get("/metrics").await.1;
+    let shown: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .filter(|name| !name.starts_with("process_"))
+        .collect();
+    let known: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+    assert!(shown.is_subset(&known), "{:?}", shown.difference(&known));
+    for line in [
+        "istio_build{component=\"pilot\",tag=\"1.30.0\"} 1",
+        "pilot_info{version=\"1.30.0\"} 1",
+        "pilot_xds{version=\"1.30.0\"} 0",
+        "pilot_xds_pushes{type=\"cds\"} 0",
+        "pilot_services 1",
+        "pilot_virt_services 1",
+        "pilot_k8s_cfg_events{event=\"add\",type=\"VirtualService\"} 1",
+        "pilot_k8s_reg_events{event=\"add\",type=\"Services\"} 1",
+        "pilot_inbound_updates{type=\"eds\"} 1",
+        "pilot_push_triggers{type=\"config\"} 1",
+        "pilot_total_rejected_configs{name=\"broken.default\",type=\"VirtualService\"} 1",
+        "pilothouse_problems{code=\"weight-negative\",severity=\"error\"} 1",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line} is missing in\n{text}");
+    }
+    assert!(text.contains("process_cpu_seconds_total") && text.contains("process_open_fds"));
+}

@@ -1,0 +1,47 @@
+//! What there is to show.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mesh::Snapshot;
+use xds::{Connections, Stats};
+
+/// What there is to show; a clone is a handle.
+#[derive(Clone)]
+pub struct State {
+    /// The engine: the newest snapshot, its counters, the memos.
+    pub engine: push::Handle,
+    /// The open streams.
+    pub connections: Arc<Connections>,
+    /// The discovery server's counters.
+    pub stats: Arc<Stats>,
+    /// Which program this is.
+    pub build: Build,
+    /// When it started.
+    pub started: Instant,
+}
+
+/// Which program this is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Its version, `major.minor.patch`; istioctl and Kiali look for these.
+    pub version: String,
+    /// The revision of its source; must not contain `-`, since istioctl splits at it.
+    pub revision: String,
+    /// `Clean` or `Modified`.
+    pub status: String,
+    /// The name of this instance: the pod's, in a cluster.
+    pub instance: String,
+}
+
+impl State {
+    /// The newest state of the mesh.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.engine.snapshots.borrow())
+    }
+
+    /// Whether proxies are served.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.engine.snapshots.borrow().generation > 0
+    }
+}
