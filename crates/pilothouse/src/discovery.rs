@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use xds::{Keep, Plain};
 
 use crate::address::ListenAddress;
-use crate::logs;
+use crate::{logs, pages};
 
 /// How the control plane runs; flags have istiod's names.
 #[derive(Args)]
@@ -95,14 +95,21 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     settings.cluster = arguments.cluster.as_str().into();
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
     let grpc = arguments.grpc.listen().await?;
+    let http = [arguments.http.listen().await?, arguments.monitoring.listen().await?];
     let (engine, handle, commands) = Engine::new(settings);
     tokio::spawn(engine.run(commands, debounce()));
     let mesh = sources::watch_file(&arguments.mesh_config).context("watching the mesh's configuration")?;
     let changes = sources::watch(folder, context.clone())?;
     tokio::spawn(feed(changes, mesh, context, handle.clone()));
     let shutdown = CancellationToken::new();
-    let server = discovery_server(&handle)?;
+    let hooks = push::Discovery::new(handle.clone());
+    let server = discovery_server(&hooks)?;
+    let state = pages::state(&handle, &hooks, &server);
     let mut tasks = tokio::task::JoinSet::new();
+    for listener in http.into_iter().flatten() {
+        tracing::info!(address = %listener.local_addr()?, "serving readiness, metrics and debug pages");
+        tasks.spawn(pages::serve(listener, state.clone(), arguments.shutdown, shutdown.clone()));
+    }
     if let Some(listener) = grpc {
         tracing::info!(address = %listener.local_addr()?, "serving xDS in plaintext");
         tasks.spawn(xds::serve(listener, Plain, server, keep(arguments), shutdown.clone()));
@@ -114,10 +121,10 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn discovery_server(handle: &Handle) -> Result<xds::Discovery<push::Discovery>> {
+fn discovery_server(hooks: &push::Discovery) -> Result<xds::Discovery<push::Discovery>> {
     let (others, _health) = xds::side_services(envoy_api::reflect::descriptors(), &[xds::SERVICE])
         .context("health and reflection")?;
-    Ok(xds::Discovery::new(push::Discovery::new(handle.clone()), xds::Config::default(), others))
+    Ok(xds::Discovery::new(hooks.clone(), xds::Config::default(), others))
 }
 
 fn keep(arguments: &Arguments) -> Keep {

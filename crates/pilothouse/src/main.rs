@@ -5,6 +5,8 @@ mod address;
 mod bootstrap;
 mod discovery;
 mod logs;
+mod pages;
+mod proxy_status;
 mod tolerant;
 mod translate;
 mod version;
@@ -29,6 +31,8 @@ enum Command {
     Translate(translate::Arguments),
     /// Print a bootstrap with which a stock Envoy attaches to Pilothouse.
     Bootstrap(bootstrap::Arguments),
+    /// Print how far each connected proxy is.
+    ProxyStatus(proxy_status::Arguments),
     /// Print the version.
     Version(version::Arguments),
 }
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Command::Discovery(arguments) => discovery::run(&arguments, &unknown),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
+        Command::ProxyStatus(arguments) => proxy_status::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),
     };
     match result {

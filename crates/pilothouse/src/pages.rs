@@ -1,0 +1,53 @@
+//! The HTTP ports: readiness, version, metrics and debug pages.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use admin::{Build, State};
+use push::Handle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::version::VERSION;
+
+/// What the pages show of this process; questions over xDS are answered from it too.
+pub(crate) fn state(
+    engine: &Handle,
+    hooks: &push::Discovery,
+    server: &xds::Discovery<push::Discovery>,
+) -> State {
+    let state = State {
+        engine: engine.clone(),
+        connections: server.connections(),
+        stats: server.stats(),
+        build: Build {
+            version: VERSION.to_owned(),
+            revision: "unknown".to_owned(),
+            status: "Clean".to_owned(),
+            instance: std::env::var("POD_NAME").unwrap_or_else(|_| "pilothouse".to_owned()),
+        },
+        started: Instant::now(),
+    };
+    let shown = state.clone();
+    hooks.inspect_by(move |question| admin::answer(&shown, question));
+    state
+}
+
+/// Serves the pages until `shutdown`; then requests that are being answered get `grace`.
+pub(crate) async fn serve(listener: TcpListener, state: State, grace: Duration, shutdown: CancellationToken) {
+    let service = admin::router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let ended = shutdown.clone();
+    let server = axum::serve(listener, service).with_graceful_shutdown(ended.cancelled_owned());
+    let cut_off = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        served = server => {
+            if let Err(error) = served {
+                tracing::error!(%error, "pages are not served any more");
+            }
+        }
+        () = cut_off => {}
+    }
+}
