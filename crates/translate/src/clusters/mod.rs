@@ -22,11 +22,28 @@ use envoy_api::Resource;
 use memo::{Counts, Memo, Shared};
 use mesh::{AuthnIndex, ClusterProfile, EndpointFacts, ListenerProfile, Scope, ScopedService, ServiceTarget};
 use model::mesh_config::MeshConfig;
+use model::proxy::IpMode;
 use model::settings::Settings;
-use model::{Protocol, ProxyKind, Resolution};
+use model::{Protocol, ProxyKind, Resolution, Service};
+
+use crate::wire::DnsCache;
+
+pub(crate) use stat_name::expand_outbound as stat_name;
 
 pub use outbound::ClusterInputs;
 pub use plan::ClusterPlan;
+
+/// The cache by which names are resolved as they are called on this port; `None` if they are not.
+pub(crate) fn dynamic_cache(
+    service: &Service,
+    protocol: Protocol,
+    mode: IpMode,
+    settings: &Settings,
+) -> Option<DnsCache> {
+    let resolves = service.resolution == Resolution::DynamicDns && service.host.is_wildcard();
+    (resolves && dynamic::supports(protocol))
+        .then(|| dynamic::cache_of(&service.host, dns::family(mode, settings)))
+}
 
 /// The memos of clusters.
 #[derive(Default)]

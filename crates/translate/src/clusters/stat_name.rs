@@ -23,6 +23,16 @@ pub(super) fn expand(
     }
 }
 
+/// The name of an outbound cluster (or TCP proxy to it) by a pattern; `None` for an empty one.
+pub(crate) fn expand_outbound(
+    pattern: &str,
+    service: &Service,
+    port: &ServicePort,
+    subset: &str,
+) -> Option<Text> {
+    expand(pattern, service, port, subset, 0)
+}
+
 /// The name by a pattern for a host that is no service's.
 pub(super) fn of_host(pattern: &str, host: &str, port: &ServicePort, target: u16) -> Option<Text> {
     (!pattern.is_empty()).then(|| replace(pattern, [host; 3], port, ("", target)))

@@ -30,9 +30,7 @@ use model::mesh_config::MeshConfig;
 use model::settings::Settings;
 
 pub(crate) use base::{Base, Class};
-#[allow(unused_imports, reason = "outbound listeners and gateways are built on these")]
 pub(crate) use hcm::{Hcm, HcmOptions, Routes};
-#[allow(unused_imports, reason = "outbound listeners and gateways are built on these")]
 pub(crate) use network_filters::{TcpProxy, TcpTarget};
 
 /// The memos of listeners.
@@ -44,6 +42,7 @@ pub struct Memos {
     tcp: Memo<network_filters::TcpBase, network_filters::TcpBase>,
     inbound: inbound::Memos,
     outbound: outbound::Memos,
+    virtual_outbound: Memo<virtual_outbound::VirtualInputs, Resource>,
 }
 
 impl Memos {
@@ -55,11 +54,13 @@ impl Memos {
         self.tcp.sweep();
         self.inbound.sweep();
         self.outbound.sweep();
+        self.virtual_outbound.sweep();
     }
 
     /// See [`crate::Memos::counts`].
     pub(crate) fn counts(&self) -> Vec<crate::Count> {
-        self.inbound.counts().to_vec()
+        let inbound = self.inbound.counts().into_iter();
+        inbound.chain(self.outbound.counts()).collect()
     }
 }
 

@@ -81,6 +81,17 @@ pub(crate) enum TcpTarget {
     Weighted(Vec<(Text, u32)>),
 }
 
+impl TcpTarget {
+    /// The clusters that it names.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &Text> {
+        let (one, many) = match self {
+            Self::Cluster(cluster) => (Some(cluster), &[][..]),
+            Self::Weighted(clusters) => (None, &clusters[..]),
+        };
+        one.into_iter().chain(many.iter().map(|(cluster, _)| cluster))
+    }
+}
+
 /// The filters of a TCP chain: what is decided about it beyond its class.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TcpProxy {
@@ -150,15 +161,6 @@ impl TcpProxy {
         }
         list.push(filter("envoy.filters.network.tcp_proxy", Any::pack(&self.proxy())));
         list
-    }
-
-    /// The clusters that it names.
-    pub(crate) fn clusters(&self) -> impl Iterator<Item = &Text> {
-        let (one, many) = match &self.target {
-            TcpTarget::Cluster(cluster) => (Some(cluster), &[][..]),
-            TcpTarget::Weighted(clusters) => (None, &clusters[..]),
-        };
-        one.into_iter().chain(many.iter().map(|(cluster, _)| cluster))
     }
 
     fn proxy(&self) -> api::TcpProxy {

@@ -1,22 +1,63 @@
 //! Outbound listeners, one for each address and port that the workload may call (xds-semantics, outbound
 //! per-port listeners), and the explicit HTTP proxy.
+//!
+//! ```text
+//!   scope ──claims──> who listens where, with which chains (the same for all workloads that see the same)
+//!                       └─ per workload: + filters with its tags ──> listener
+//! ```
 
-use envoy_api::Resource;
-use memo::Shared;
+mod claims;
+mod listener;
+mod tcp;
 
-use super::Inputs;
+use envoy_api::{Part, Resource};
+use memo::{Memo, Shared};
+
+use super::{Base, Class, Inputs};
+use claims::{ClaimInputs, Claimed};
+use listener::{ChainInputs, ListenerInputs};
 
 /// The memos of outbound listeners.
 #[derive(Default)]
-pub(super) struct Memos {}
+pub(super) struct Memos {
+    claims: Memo<ClaimInputs, Vec<Shared<Claimed>>>,
+    claimed: Memo<Claimed, Claimed>,
+    listeners: Memo<ListenerInputs, Resource>,
+    chains: Memo<ChainInputs, Part>,
+}
 
 impl Memos {
     /// See [`crate::Memos::sweep`].
-    pub(super) fn sweep(&self) {}
+    pub(super) fn sweep(&self) {
+        self.claims.sweep();
+        self.claimed.sweep();
+        self.listeners.sweep();
+        self.chains.sweep();
+    }
+
+    /// See [`crate::Memos::counts`].
+    pub(super) fn counts(&self) -> [crate::Count; 3] {
+        [
+            crate::Count::planned("listeners", "outbound-claims", self.claims.counts()),
+            crate::Count::encoded("listeners", "outbound-chain", self.chains.counts()),
+            crate::Count::encoded("listeners", "outbound-listener", self.listeners.counts()),
+        ]
+    }
 }
 
 /// The listeners.
 pub(super) fn listeners(inputs: &Inputs, memos: &super::Memos) -> Vec<Shared<Resource>> {
-    let _ = (inputs, memos);
-    Vec::new()
+    let base = Base::of(inputs, Class::SidecarOutbound, memos);
+    let claims = memos.outbound.claims.get(&ClaimInputs::of(inputs), |inputs| {
+        let claimed = claims::decide(inputs).into_iter();
+        claimed.map(|one| memos.outbound.claimed.get(&one, Claimed::clone)).collect()
+    });
+    let own = inputs.profile.ips.first().map(ToString::to_string);
+    let others =
+        claims.iter().filter(|one| one.endpoint.is_none() || one.endpoint.as_deref() != own.as_deref());
+    let make = |claimed: &Shared<Claimed>| {
+        let key = ListenerInputs::new(claimed, &base, inputs);
+        memos.outbound.listeners.get(&key, |key| key.build(memos))
+    };
+    others.map(make).collect()
 }

@@ -146,6 +146,14 @@ impl Forms {
     }
 }
 
+/// The further names of a host for a proxy with this domain: with a dot at its end if `absolute`, and the
+/// short forms.
+pub(crate) fn alternates(host: &Host, domain: &Text, absolute: bool) -> Vec<Text> {
+    let absolute = absolute.then(|| Text::from(format!("{host}.")));
+    let forms = Forms::of(host, domain).list(host.as_str());
+    absolute.into_iter().chain(forms.into_iter().map(Text::from)).collect()
+}
+
 /// Name and namespace of `name.namespace.svc.…`.
 fn kube_service(host: &str) -> Option<(&str, &str)> {
     let (head, _) = host.split_once(".svc.")?;

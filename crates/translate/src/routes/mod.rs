@@ -39,6 +39,7 @@ use name::RouteName;
 use registry::PortIndex;
 use table::{Table, TableInputs};
 
+pub(crate) use domains::alternates;
 pub(crate) use host::{Domains, HostInputs, Label, VirtualHost};
 pub(crate) use inbound::InboundInputs;
 pub use name::HTTP_PROXY;
