@@ -13,11 +13,12 @@
 //! the caller passes settings in and writes the text that comes back.
 //!
 //! For a living mesh there are an application to put behind proxies ([`bookinfo`]), traffic that is measured
-//! ([`load`]), and the processes around them ([`processes`], [`proxy`]).
+//! ([`load`]), the processes around them ([`processes`], [`proxy`]), and their certificates ([`secrets`]).
 
 pub mod bookinfo;
 pub mod calls;
 pub mod corpus;
+pub mod echo;
 pub mod envoy;
 pub mod family;
 pub mod golden;
@@ -25,6 +26,7 @@ pub mod load;
 pub mod offline;
 pub mod processes;
 pub mod proxy;
+pub mod secrets;
 pub mod simulate;
 pub mod suite;
 pub mod verdict;
