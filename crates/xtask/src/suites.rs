@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -107,17 +108,23 @@ pub(crate) fn bench() -> Result<()> {
 
 /// Every fuzz target for a minute, on the pinned toolchain.
 pub(crate) fn fuzz() -> Result<()> {
-    if !repo::root().join("fuzz").is_dir() {
-        println!("  there is no fuzz target yet");
-        return Ok(());
-    }
     let program = tools::cargo_fuzz()?;
     let list = cargo_fuzz(&program).arg("list").output().context("listing the fuzz targets")?;
     ensure!(list.status.success(), "`cargo fuzz list`: {}", String::from_utf8_lossy(&list.stderr).trim());
     for name in String::from_utf8_lossy(&list.stdout).split_whitespace() {
-        stage(name, || repo::run(cargo_fuzz(&program).args(["run", name, "--", "-max_total_time=60"])))?;
+        stage(name, || fuzz_target(&program, name))?;
     }
     Ok(())
+}
+
+/// One target; it begins with what it found before, what ever broke it, and the seeds of the plain test.
+fn fuzz_target(program: &Path, name: &str) -> Result<()> {
+    let found = repo::root().join("fuzz/corpus").join(name);
+    fs::create_dir_all(&found).with_context(|| format!("making {}", found.display()))?;
+    let more = [repo::root().join("fuzz/regressions").join(name), repo::root().join("tests/hostile/seeds")];
+    let mut command = cargo_fuzz(program);
+    command.args(["run", name]).arg(found).args(more.iter().filter(|folder| folder.is_dir()));
+    repo::run(command.args(["--", "-max_total_time=60", "-timeout=20", "-max_len=16384"]))
 }
 
 /// `cargo fuzz` wants nightly features, which the stable compiler grants under this variable.
