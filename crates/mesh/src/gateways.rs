@@ -1,16 +1,19 @@
 //! Gateways merged into the servers of one gateway workload (xds-semantics, gateways 6.1–6.4).
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use memo::{Shared, Table};
-use model::networking::{Gateway, Server};
+use model::networking::{Gateway, Server, ServerTls, ServerTlsMode};
 use model::proxy::Proxy;
-use model::{Key, Text};
+use model::{Created, Key, Labels, Protocol, Text};
 
 use crate::{Config, ServiceTarget};
 
 /// All Gateways, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GatewayIndex {
-    pub(crate) ordered: Table<(model::Created, Text, Text, Key), Gateway>,
+    pub(crate) ordered: Table<(Created, Text, Text, Key), Gateway>,
 }
 
 /// What one gateway workload opens: servers merged from the Gateways that apply.
@@ -19,7 +22,7 @@ pub struct MergedGateway {
     /// One entry per (listener port, protocol, bind), in the order in which they came up.
     pub servers: Vec<MergedServer>,
     /// Route name → indexes into the servers that share it, in merge order: (entry, server).
-    pub routes: std::collections::BTreeMap<Text, Vec<(usize, usize)>>,
+    pub routes: BTreeMap<Text, Vec<(usize, usize)>>,
     /// Union of server hosts of AUTO_PASSTHROUGH servers, sorted, namespace taken off.
     pub auto_passthrough: Vec<Text>,
 }
@@ -43,13 +46,15 @@ pub struct MergedServer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayServer {
     /// The server; hosts normalised (`ns/host` or `host`).
-    pub server: Shared<Server>,
+    pub server: Arc<Server>,
     /// `<namespace>/<name>` of its Gateway, as VirtualServices name it.
     pub gateway: Text,
     /// Its Gateway.
     pub object: Shared<Gateway>,
     /// Its own route name, empty if it has none.
     pub route: Text,
+    /// The port that is bound for it.
+    pub listener_port: u16,
     /// Server names without namespaces, sorted.
     pub sni_hosts: Vec<Text>,
 }
@@ -58,13 +63,249 @@ impl GatewayIndex {
     /// The index of `now`.
     #[must_use]
     pub fn next(&self, was: &Config, now: &Config) -> Self {
-        let _ = (was, now);
-        self.clone()
+        let mut next = self.clone();
+        for key in now.gateways.changed(&was.gateways) {
+            if let Some(old) = was.gateways.get(&key) {
+                next.ordered.remove(&order(old));
+            }
+            if let Some(new) = now.gateways.get(&key) {
+                next.ordered.share(order(new), new.clone());
+            }
+        }
+        next
     }
 
-    /// The servers of one gateway workload; `None` if no Gateway applies to it.
-    pub fn merged(&self, proxy: &Proxy, targets: &[ServiceTarget], config: &Config) -> Option<MergedGateway> {
-        let _ = (proxy, targets, config);
-        None
+    /// The servers of a gateway workload with these labels; `None` if no Gateway applies to it.
+    pub fn merged(
+        &self,
+        proxy: &Proxy,
+        labels: &Labels,
+        targets: &[ServiceTarget],
+        config: &Config,
+    ) -> Option<MergedGateway> {
+        let own_only = config.settings.scope_gateway_to_namespace;
+        let applies = |gateway: &&Shared<Gateway>| {
+            gateway.selector.selects(labels) && (!own_only || gateway.meta.key.namespace == proxy.namespace)
+        };
+        let mut merge = Merge { targets, merged: MergedGateway::default(), seen: BTreeMap::new() };
+        let mut any = false;
+        for gateway in self.ordered.values().filter(applies) {
+            any = true;
+            for server in &gateway.servers {
+                merge.server(gateway, server);
+            }
+        }
+        any.then(|| merge.finish())
+    }
+}
+
+fn order(gateway: &Gateway) -> (Created, Text, Text, Key) {
+    let key = &gateway.meta.key;
+    (gateway.meta.created, key.name.clone(), key.namespace.clone(), key.clone())
+}
+
+/// Whether connections are handed on with their TLS.
+pub(crate) fn is_passthrough(tls: Option<&ServerTls>) -> bool {
+    tls.is_some_and(|tls| matches!(tls.mode, ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough))
+}
+
+impl GatewayServer {
+    /// Whether connections begin with TLS: those of an HTTP server that only redirects to HTTPS do not.
+    pub fn is_tls(&self) -> bool {
+        is_tls(&self.server)
+    }
+
+    /// Whether connections are handed on with their TLS.
+    pub fn is_passthrough(&self) -> bool {
+        is_passthrough(self.server.tls.as_ref())
+    }
+
+    /// Whether its requests are routed one by one.
+    pub fn is_http(&self) -> bool {
+        is_http(&self.server)
+    }
+}
+
+fn is_tls(server: &Server) -> bool {
+    server.tls.is_some() && !server.protocol.is_http()
+}
+
+fn is_http(server: &Server) -> bool {
+    server.protocol.is_http() || (server.protocol == Protocol::Https && !is_passthrough(server.tls.as_ref()))
+}
+
+/// What is known of one listener port.
+#[derive(Default)]
+struct PortState {
+    /// The first entry without TLS.
+    plain: Option<usize>,
+    /// Hosts of servers with TLS, by the address that they bind.
+    tls_hosts: BTreeMap<Text, BTreeSet<Text>>,
+}
+
+/// Servers on their way into a merged gateway, in the order of Gateways by age.
+struct Merge<'a> {
+    targets: &'a [ServiceTarget],
+    merged: MergedGateway,
+    seen: BTreeMap<u16, PortState>,
+}
+
+impl Merge<'_> {
+    fn server(&mut self, object: &Shared<Gateway>, server: &Server) {
+        let namespace = &object.meta.key.namespace;
+        let hosts = normalised(&server.hosts, namespace);
+        let port = self.listener_port(server.number);
+        let route = route_name(server, port, object);
+        let sni_hosts = sni_hosts(&hosts);
+        let state = self.seen.entry(port).or_default();
+        if server.tls.is_some() {
+            let known = state.tls_hosts.entry(server.bind.clone()).or_default();
+            if hosts.iter().any(|host| known.contains(host)) {
+                return;
+            }
+            known.extend(hosts.iter().cloned());
+        }
+        if server.tls.as_ref().is_some_and(|tls| tls.mode == ServerTlsMode::AutoPassthrough) {
+            self.merged.auto_passthrough.extend(sni_hosts.iter().cloned());
+        }
+        let server = GatewayServer {
+            server: Arc::new(Server { hosts, ..server.clone() }),
+            gateway: format!("{namespace}/{}", object.meta.key.name).into(),
+            object: object.clone(),
+            route,
+            listener_port: port,
+            sni_hosts,
+        };
+        self.place(port, server);
+    }
+
+    /// Puts a server into an entry of its port, or leaves it out where it cannot be told from others.
+    fn place(&mut self, port: u16, server: GatewayServer) {
+        let plain = self.seen.get(&port).and_then(|state| state.plain);
+        let current = plain.and_then(|at| self.merged.servers.get(at).map(|entry| (at, entry)));
+        if let Some((at, entry)) = current {
+            let same_bind = entry.bind == server.server.bind;
+            let first = entry.servers.first().map(|first| first.server.protocol);
+            let mergeable = server.server.protocol.is_http()
+                && first.is_some_and(|first| first.is_http() || first == server.server.protocol);
+            return match same_bind {
+                true if !mergeable || server.route.is_empty() => {}
+                true => self.push(Some(at), port, server),
+                false => self.push(self.entry(port, &server), port, server),
+            };
+        }
+        if server.is_tls() {
+            if server.is_http() && self.merged.routes.contains_key(&server.route) {
+                return;
+            }
+            return self.push(self.entry(port, &server), port, server);
+        }
+        let at = self.merged.servers.len();
+        self.push(None, port, server);
+        if let Some(state) = self.seen.get_mut(&port) {
+            state.plain = Some(at);
+        }
+    }
+
+    fn entry(&self, port: u16, server: &GatewayServer) -> Option<usize> {
+        self.merged.servers.iter().position(|entry| {
+            entry.listener_port == port
+                && entry.protocol == server.server.protocol_word
+                && entry.bind == server.server.bind
+        })
+    }
+
+    fn push(&mut self, entry: Option<usize>, port: u16, server: GatewayServer) {
+        let at = entry.unwrap_or(self.merged.servers.len());
+        let route = server.route.clone();
+        let place = match self.merged.servers.get_mut(at) {
+            Some(entry) => {
+                entry.servers.push(server);
+                entry.servers.len() - 1
+            }
+            None => {
+                self.merged.servers.push(MergedServer {
+                    listener_port: port,
+                    protocol: server.server.protocol_word.clone(),
+                    bind: server.server.bind.clone(),
+                    route: if server.is_tls() { Text::default() } else { route.clone() },
+                    servers: vec![server],
+                });
+                0
+            }
+        };
+        if !route.is_empty() {
+            self.merged.routes.entry(route).or_default().push((at, place));
+        }
+    }
+
+    /// The workload's port behind the first service that has this port; the port itself if none has.
+    fn listener_port(&self, number: u16) -> u16 {
+        let translated = |target: &&ServiceTarget| {
+            let labels = &target.service.labels;
+            target.port.number == number
+                && labels.get("experimental.istio.io/disable-gateway-port-translation").is_none()
+        };
+        self.targets.iter().find(translated).map_or(number, |target| target.target_port)
+    }
+
+    fn finish(mut self) -> MergedGateway {
+        self.merged.auto_passthrough.sort();
+        self.merged.auto_passthrough.dedup();
+        self.merged
+    }
+}
+
+/// `./h` with its namespace, `*/h` without one; `*/*` is everything.
+fn normalised(hosts: &[Text], namespace: &str) -> Vec<Text> {
+    if hosts.iter().any(|host| &**host == "*/*") {
+        return vec!["*".into()];
+    }
+    let one = |host: &Text| match host.split_once('/') {
+        Some((".", host)) => format!("{namespace}/{host}").into(),
+        Some(("*", host)) => host.into(),
+        _ => host.clone(),
+    };
+    hosts.iter().map(one).collect()
+}
+
+fn sni_hosts(hosts: &[Text]) -> Vec<Text> {
+    let mut names: Vec<Text> = hosts
+        .iter()
+        .map(|host| host.split_once('/').map_or_else(|| host.clone(), |(_, host)| host.into()))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The name by which a server's routes are asked for; empty for servers that do not route requests.
+fn route_name(server: &Server, listener_port: u16, object: &Gateway) -> Text {
+    let key = &object.meta.key;
+    let bind = if server.bind.is_empty() { String::new() } else { format!(".{}", server.bind) };
+    match server.protocol {
+        protocol if protocol.is_http() => format!("http.{listener_port}{bind}").into(),
+        Protocol::Https if !is_passthrough(server.tls.as_ref()) => {
+            format!("https.{}.{}.{}.{}{bind}", server.number, server.port_name, key.name, key.namespace)
+                .into()
+        }
+        _ => Text::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_told_by_namespace_and_everything_swallows_the_rest() {
+        let check = |hosts: &[&str], expected: &[&str]| {
+            let hosts: Vec<Text> = hosts.iter().map(|host| Text::from(*host)).collect();
+            let expected: Vec<Text> = expected.iter().map(|host| Text::from(*host)).collect();
+            assert_eq!(normalised(&hosts, "ns"), expected);
+        };
+        check(&["./a", "*/b", "c", "other/d"], &["ns/a", "b", "c", "other/d"]);
+        check(&["*/*", "*/x", "./y"], &["*"]);
+        check(&[], &[]);
     }
 }

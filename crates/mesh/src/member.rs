@@ -56,7 +56,8 @@ impl Member {
             targets::of(snapshot, proxy, workload.map(|workload| &**workload));
         let (labels, locality) = place(snapshot, proxy, workload.map(|workload| &**workload), &targets);
         let is_gateway = proxy.kind == ProxyKind::Router;
-        let gateway = is_gateway.then(|| snapshot.gateways.merged(proxy, &targets, config)).flatten();
+        let gateway =
+            is_gateway.then(|| snapshot.gateways.merged(proxy, &labels, &targets, config)).flatten();
         let scope = snapshot.scopes.get(&ScopeInputs::of(snapshot, proxy, &labels), Scope::new);
         Self {
             asks: snapshot

@@ -32,6 +32,7 @@ use model::settings::Settings;
 pub(crate) use base::{Base, Class};
 pub(crate) use hcm::{Hcm, HcmOptions, Routes};
 pub(crate) use network_filters::{TcpProxy, TcpTarget};
+pub(crate) use outbound::tcp_options;
 
 /// The memos of listeners.
 #[derive(Default)]
@@ -43,6 +44,7 @@ pub struct Memos {
     inbound: inbound::Memos,
     outbound: outbound::Memos,
     virtual_outbound: Memo<virtual_outbound::VirtualInputs, Resource>,
+    pub(crate) gateways: crate::gateways::Memos,
 }
 
 impl Memos {
@@ -55,12 +57,13 @@ impl Memos {
         self.inbound.sweep();
         self.outbound.sweep();
         self.virtual_outbound.sweep();
+        self.gateways.sweep();
     }
 
     /// See [`crate::Memos::counts`].
     pub(crate) fn counts(&self) -> Vec<crate::Count> {
         let inbound = self.inbound.counts().into_iter();
-        inbound.chain(self.outbound.counts()).collect()
+        inbound.chain(self.outbound.counts()).chain(self.gateways.counts()).collect()
     }
 }
 

@@ -16,6 +16,7 @@ use memo::{Memo, Shared};
 use super::{Base, Class, Inputs};
 use claims::{ClaimInputs, Claimed};
 use listener::{ChainInputs, ListenerInputs};
+pub(crate) use tcp::options as tcp_options;
 
 /// The memos of outbound listeners.
 #[derive(Default)]

@@ -250,7 +250,7 @@ fn chain(snis: &[Text], cidrs: &[Text], rule: Option<(Text, Text)>, terminal: Te
 }
 
 /// What a rule says about connections to its host, or to a subset of it.
-fn options(rule: Option<&DestinationRule>, subset: &str) -> TcpOptions {
+pub(crate) fn options(rule: Option<&DestinationRule>, subset: &str) -> TcpOptions {
     let Some(rule) = rule else { return TcpOptions::default() };
     let policy = rule.policy.as_deref();
     let subset = rule.subsets.iter().find(|one| *one.name == *subset).and_then(|one| one.policy.as_deref());

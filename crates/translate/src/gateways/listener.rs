@@ -1,0 +1,231 @@
+//! A listener of a gateway: chains of the servers that share an address and port.
+
+use envoy_api::envoy::config::core::v3::{TrafficDirection, TransportSocket, transport_socket};
+use envoy_api::envoy::config::listener::v3 as api;
+use envoy_api::envoy::config::listener::v3::ListenerFilter;
+use envoy_api::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
+use envoy_api::{Any, Name, Needs, Part, Resource, field};
+use mesh::{GatewayServer, MergedServer};
+use model::Text;
+use model::proxy::IpMode;
+
+use super::l4;
+use crate::listeners::listener_filters as filters;
+use crate::listeners::{Base, Hcm, HcmOptions, Inputs, Memos, Routes, TcpProxy, connections};
+use crate::tls::{self, ServerTransport};
+use crate::wire::{address, duration};
+
+/// One entry of a merged gateway with what its listener is made from.
+pub(super) struct Context<'a> {
+    pub(super) inputs: &'a Inputs,
+    pub(super) base: &'a Base,
+    pub(super) entry: &'a MergedServer,
+}
+
+/// A listener as decided.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ListenerPlan {
+    pub(super) name: Text,
+    binds: Vec<Text>,
+    port: u16,
+    exact_balance: bool,
+    per_event: u32,
+    proxy_protocol: bool,
+    buffer_limit: Option<u32>,
+    base: Base,
+    pub(super) chains: Vec<Chain>,
+}
+
+/// A filter chain as decided.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Chain {
+    /// Server names, sorted; none for all.
+    pub(super) snis: Vec<Text>,
+    /// Application protocols that it is for; none for all.
+    pub(super) protocols: &'static [&'static str],
+    /// TLS that ends here.
+    pub(super) tls: Option<Any>,
+    pub(super) terminal: Terminal,
+    pub(super) handshake_timeout: std::time::Duration,
+}
+
+/// What a chain ends with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Terminal {
+    Http(Box<Hcm>),
+    Tcp(Box<TcpProxy>),
+}
+
+impl Context<'_> {
+    /// The listener without its chains.
+    pub(super) fn plan(&self) -> ListenerPlan {
+        let profile = &self.inputs.profile;
+        let wildcard = profile.ip_mode.wildcard();
+        let bind: Text = if self.entry.bind.is_empty() { wildcard.into() } else { self.entry.bind.clone() };
+        let second =
+            self.entry.bind.is_empty() && profile.ip_mode == IpMode::Dual && self.inputs.settings.dual_stack;
+        let limits = connections::of(profile, &self.inputs.mesh);
+        let topology = profile.config.gateway_topology.as_ref();
+        ListenerPlan {
+            name: format!("{bind}_{}", self.entry.listener_port).into(),
+            binds: std::iter::once(bind).chain(second.then(|| "::".into())).collect(),
+            port: self.entry.listener_port,
+            exact_balance: profile.outbound_exact_balance,
+            per_event: self.inputs.settings.max_connections_per_event_loop,
+            proxy_protocol: topology.is_some_and(|topology| topology.proxy_protocol),
+            buffer_limit: limits.per_connection_buffer_limit_bytes,
+            base: self.base.clone(),
+            chains: Vec::new(),
+        }
+    }
+
+    /// The chains of the entry's servers.
+    pub(super) fn chains(&self) -> Vec<Chain> {
+        let Some(first) = self.entry.servers.first() else { return Vec::new() };
+        if !first.is_tls() {
+            return match first.is_http() {
+                true if first.server.protocol.is_http() => vec![self.http(&self.entry.route, None, first)],
+                true => Vec::new(),
+                false => l4::plain(self, first).into_iter().collect(),
+            };
+        }
+        self.entry.servers.iter().flat_map(|server| self.tls_chains(server)).collect()
+    }
+
+    fn tls_chains(&self, server: &GatewayServer) -> Vec<Chain> {
+        if server.is_passthrough() {
+            return l4::passthrough(self, server);
+        }
+        let Some(tls) = &server.server.tls else { return Vec::new() };
+        let transport = if server.is_http() { ServerTransport::Http } else { ServerTransport::Tcp };
+        let (profile, mesh, settings) = (&self.inputs.profile, &self.inputs.mesh, &self.inputs.settings);
+        let context = Any::pack(&tls::server(tls, transport, profile, mesh, settings));
+        if server.is_http() {
+            return vec![self.http(&server.route, Some(context), server)];
+        }
+        let chain = l4::plain(self, server);
+        let snis = names(&server.sni_hosts);
+        chain
+            .into_iter()
+            .map(|chain| Chain { snis: snis.clone(), tls: Some(context.clone()), ..chain })
+            .collect()
+    }
+
+    fn http(&self, route: &Text, tls: Option<Any>, server: &GatewayServer) -> Chain {
+        let own = &server.server.name;
+        let stat_prefix = match tls.is_some() && !own.is_empty() {
+            true => own.clone(),
+            false => format!("outbound_{};", self.plan().name).into(),
+        };
+        let hcm = Hcm {
+            base: self.base.http.clone(),
+            stat_prefix,
+            protocol: server.server.protocol,
+            routes: Routes::Discovered(route.clone()),
+            options: HcmOptions::default(),
+        };
+        let snis = if tls.is_some() { names(&server.sni_hosts) } else { Vec::new() };
+        Chain { snis, tls, ..self.chain(Terminal::Http(Box::new(hcm))) }
+    }
+
+    pub(super) fn chain(&self, terminal: Terminal) -> Chain {
+        Chain {
+            snis: Vec::new(),
+            protocols: &[],
+            tls: None,
+            terminal,
+            handshake_timeout: self.inputs.settings.transport_socket_connect_timeout,
+        }
+    }
+}
+
+/// Server names of a chain; `*` is for all.
+pub(super) fn names(hosts: &[Text]) -> Vec<Text> {
+    if hosts.iter().any(|host| &**host == "*") {
+        return Vec::new();
+    }
+    let mut names = hosts.to_vec();
+    names.sort();
+    names.dedup();
+    names
+}
+
+impl ListenerPlan {
+    pub(super) fn build(&self, memos: &Memos) -> Resource {
+        let mut addresses = self.binds.iter().map(|bind| address(bind, self.port));
+        let message = api::Listener {
+            name: self.name.to_string(),
+            address: addresses.next(),
+            additional_addresses: addresses
+                .map(|address| api::AdditionalAddress { address: Some(address), ..Default::default() })
+                .collect(),
+            traffic_direction: TrafficDirection::Outbound as i32,
+            max_connections_to_accept_per_socket_event: (self.per_event > 0).then_some(self.per_event),
+            connection_balance_config: self.exact_balance.then(filters::exact_balance),
+            per_connection_buffer_limit_bytes: self.buffer_limit,
+            access_log: self.base.logs.listener.clone(),
+            listener_filters: self.filters(),
+            ..Default::default()
+        };
+        let parts: Vec<Part> = self
+            .chains
+            .iter()
+            .map(|chain| (*memos.gateways.chains.get(chain, Chain::part)).clone())
+            .collect();
+        let name: Name = (*self.name).into();
+        Resource::with_parts(name, &message, field::FILTER_CHAINS, &parts, self.needs())
+    }
+
+    fn filters(&self) -> Vec<ListenerFilter> {
+        let inspects = self.chains.iter().any(|chain| !chain.snis.is_empty() || chain.tls.is_some());
+        let proxy = self.proxy_protocol.then(|| ListenerFilter {
+            name: "envoy.filters.listener.proxy_protocol".into(),
+            config_type: Some(api::listener_filter::ConfigType::TypedConfig(Any::pack(
+                &ProxyProtocol::default(),
+            ))),
+            ..Default::default()
+        });
+        proxy.into_iter().chain(inspects.then(filters::tls_inspector)).collect()
+    }
+
+    fn needs(&self) -> Needs {
+        let (mut clusters, mut routes): (Vec<Name>, Vec<Name>) = (Vec::new(), Vec::new());
+        for chain in &self.chains {
+            match &chain.terminal {
+                Terminal::Http(hcm) => routes.extend(hcm.route_name().cloned()),
+                Terminal::Tcp(proxy) => clusters.extend(proxy.target.clusters().cloned()),
+            }
+        }
+        clusters.sort();
+        clusters.dedup();
+        routes.sort();
+        routes.dedup();
+        Needs { clusters: clusters.into(), routes: routes.into() }
+    }
+}
+
+impl Chain {
+    fn part(&self) -> Part {
+        let filters = match &self.terminal {
+            Terminal::Http(hcm) => vec![hcm.filter()],
+            Terminal::Tcp(proxy) => proxy.filters(),
+        };
+        let matches = !self.snis.is_empty() || !self.protocols.is_empty();
+        let socket = |context: &Any| TransportSocket {
+            name: tls::TRANSPORT_SOCKET.into(),
+            config_type: Some(transport_socket::ConfigType::TypedConfig(context.clone())),
+        };
+        let chain = api::FilterChain {
+            filter_chain_match: matches.then(|| api::FilterChainMatch {
+                server_names: self.snis.iter().map(ToString::to_string).collect(),
+                application_protocols: self.protocols.iter().map(|&word| word.to_owned()).collect(),
+                ..Default::default()
+            }),
+            filters,
+            transport_socket: self.tls.as_ref().map(socket),
+            transport_socket_connect_timeout: Some(duration(self.handshake_timeout)),
+            ..Default::default()
+        };
+        Part::field(field::FILTER_CHAINS, &chain)
+    }
+}
