@@ -5,7 +5,6 @@
 #![allow(unreachable_pub, reason = "a module here, and the root of the library in fuzz/")]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use envoy_api::envoy::config::core::v3::Node;
 use envoy_api::{Name, type_url};
@@ -56,6 +55,7 @@ pub fn objects(input: &[u8]) {
     let mut house = House::new(proxies());
     house.save("world.yaml", Some(WORLD));
     house.save("input.yaml", Some(&text));
+    house.show();
     // A former first half, as an editor that is not careful would leave it.
     let half = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(place, _)| place);
     house.save("input.yaml", text.get(..half));
@@ -69,6 +69,7 @@ pub fn mesh(input: &[u8]) {
     house.save("world.yaml", Some(WORLD));
     let change = offline::mesh_config(&String::from_utf8_lossy(input), &house.context);
     house.change(vec![change]);
+    house.show();
 }
 
 /// A sidecar of the world and its gateway.
@@ -94,6 +95,7 @@ struct House {
     engine: Engine,
     planner: Planner,
     proxies: Vec<(Shared<Proxy>, Option<Seat>)>,
+    views: Vec<View>,
 }
 
 impl House {
@@ -107,6 +109,7 @@ impl House {
             engine,
             planner: Planner::default(),
             proxies: proxies.into_iter().map(|proxy| (Shared::new(proxy), None)).collect(),
+            views: Vec::new(),
         }
     }
 
@@ -123,22 +126,36 @@ impl House {
         }
         self.engine.change(changes, Instant::now());
         let snapshot = self.engine.snapshot().clone();
+        self.views.clear();
         for (proxy, seat) in &mut self.proxies {
             let member = snapshot.member(proxy);
             let next = self.planner.seat(member, seat.as_ref());
-            serve(&mut self.planner, &snapshot, &next);
+            self.views.push(serve(&mut self.planner, &snapshot, &next));
             *seat = Some(next);
         }
+    }
+
+    /// Shows everybody's view.
+    fn show(&self) {
+        self.views.iter().for_each(show);
     }
 }
 
 /// Everything of a view, the routes that its listeners name included, to the last byte.
-fn serve(planner: &mut Planner, snapshot: &Snapshot, seat: &Seat) {
+fn serve(planner: &mut Planner, snapshot: &Snapshot, seat: &Seat) -> View {
     let view = planner.view(snapshot, seat, &Wanted::default(), Instant::now());
     let mut routes = routes(&view);
     routes.extend(["80", "8080", "http.80", "http.8080", ""].map(Name::from));
     let wanted = Wanted { routes, changes: 1 };
-    let view = Arc::new(planner.view(snapshot, seat, &wanted, Instant::now()));
+    let view = planner.view(snapshot, seat, &wanted, Instant::now());
+    for resource in view.types.values().flat_map(|served| served.iter()) {
+        assert!(!resource.body.to_bytes().is_empty(), "a resource says nothing");
+    }
+    view
+}
+
+/// The view as debug pages and `translate` show it, which takes most of the time.
+fn show(view: &View) {
     for (url, served) in &view.types {
         for resource in served.iter() {
             envoy_api::json::resource(url, &resource.body.to_bytes());
