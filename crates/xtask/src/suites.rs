@@ -85,6 +85,7 @@ pub(crate) fn end_to_end() -> Result<()> {
         return suite.run(&[]);
     }
     let mut variables = vec![("PILOTHOUSE_ENVOY", tools::install()?.envoy)];
+    variables.extend(corpus_folder()?.map(|folder| ("PILOTHOUSE_CORPUS", folder)));
     match tools::network()? {
         None => variables.push(("PILOTHOUSE_NAMESPACES", PathBuf::from("1"))),
         Some(reason) => skip("pods in network namespaces", reason)?,
