@@ -87,15 +87,63 @@ impl GatewayIndex {
         let applies = |gateway: &&Shared<Gateway>| {
             gateway.selector.selects(labels) && (!own_only || gateway.meta.key.namespace == proxy.namespace)
         };
-        let mut merge = Merge { targets, merged: MergedGateway::default(), seen: BTreeMap::new() };
+        let mut merge = Merge { merged: MergedGateway::default(), seen: BTreeMap::new() };
         let mut any = false;
-        for gateway in self.ordered.values().filter(applies) {
+        for gateway in self.ordered.values() {
+            let ports = match named_services(gateway, targets) {
+                Some(named) if named.is_empty() => continue,
+                Some(named) => Ports::Direct(named),
+                None if applies(&gateway) => Ports::Legacy(targets),
+                None => continue,
+            };
             any = true;
             for server in &gateway.servers {
-                merge.server(gateway, server);
+                for port in ports.of(server.number) {
+                    merge.server(gateway, server, port);
+                }
             }
         }
         any.then(|| merge.finish())
+    }
+}
+
+/// The workload's targets among the services that a Gateway names by annotation; `None` if it names none.
+fn named_services<'a>(gateway: &Gateway, targets: &'a [ServiceTarget]) -> Option<Vec<&'a ServiceTarget>> {
+    let annotations = &gateway.meta.annotations;
+    let names = annotations.get("internal.istio.io/gateway-service")?;
+    let own = &*gateway.meta.key.namespace;
+    let namespace = annotations.get("internal.istio.io/parent-namespace").unwrap_or(own);
+    let named = |target: &&ServiceTarget| {
+        let host = target.service.host.as_str();
+        names.split(',').any(|name| name == host) && &*target.service.namespace == namespace
+    };
+    Some(targets.iter().filter(named).collect())
+}
+
+/// How a server's port becomes that of the workload.
+enum Ports<'a> {
+    /// The first service that has the port tells; the port itself if none has.
+    Legacy(&'a [ServiceTarget]),
+    /// Every port of the workload behind it; none if there is none.
+    Direct(Vec<&'a ServiceTarget>),
+}
+
+impl Ports<'_> {
+    fn of(&self, number: u16) -> Vec<u16> {
+        match self {
+            Self::Legacy(targets) => {
+                let translated = |target: &&ServiceTarget| {
+                    let labels = &target.service.labels;
+                    target.port.number == number
+                        && labels.get("experimental.istio.io/disable-gateway-port-translation").is_none()
+                };
+                vec![targets.iter().find(translated).map_or(number, |target| target.target_port)]
+            }
+            Self::Direct(targets) => {
+                let of_port = targets.iter().filter(|target| target.port.number == number);
+                of_port.map(|target| target.target_port).collect::<BTreeSet<_>>().into_iter().collect()
+            }
+        }
     }
 }
 
@@ -144,17 +192,15 @@ struct PortState {
 }
 
 /// Servers on their way into a merged gateway, in the order of Gateways by age.
-struct Merge<'a> {
-    targets: &'a [ServiceTarget],
+struct Merge {
     merged: MergedGateway,
     seen: BTreeMap<u16, PortState>,
 }
 
-impl Merge<'_> {
-    fn server(&mut self, object: &Shared<Gateway>, server: &Server) {
+impl Merge {
+    fn server(&mut self, object: &Shared<Gateway>, server: &Server, port: u16) {
         let namespace = &object.meta.key.namespace;
         let hosts = normalised(&server.hosts, namespace);
-        let port = self.listener_port(server.number);
         let route = route_name(server, port, object);
         let sni_hosts = sni_hosts(&hosts);
         let state = self.seen.entry(port).or_default();
@@ -237,16 +283,6 @@ impl Merge<'_> {
         if !route.is_empty() {
             self.merged.routes.entry(route).or_default().push((at, place));
         }
-    }
-
-    /// The workload's port behind the first service that has this port; the port itself if none has.
-    fn listener_port(&self, number: u16) -> u16 {
-        let translated = |target: &&ServiceTarget| {
-            let labels = &target.service.labels;
-            target.port.number == number
-                && labels.get("experimental.istio.io/disable-gateway-port-translation").is_none()
-        };
-        self.targets.iter().find(translated).map_or(number, |target| target.target_port)
     }
 
     fn finish(mut self) -> MergedGateway {

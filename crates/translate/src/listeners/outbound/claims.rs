@@ -123,8 +123,24 @@ impl Chain {
     }
 
     fn same_match(&self, other: &Self) -> bool {
-        self.http == other.http && self.snis == other.snis && self.cidrs == other.cidrs
+        let ranges = self.cidrs.iter().map(|cidr| masked(cidr));
+        let same_ranges = ranges.eq(other.cidrs.iter().map(|cidr| masked(cidr)));
+        self.http == other.http && self.snis == other.snis && same_ranges
     }
+}
+
+/// A range as bits and length, bits beyond the length cut off; text that is no range stands for itself.
+fn masked(cidr: &str) -> (u128, u32, Option<&str>) {
+    let (address, length) =
+        cidr.split_once('/').map_or((cidr, None), |(address, length)| (address, Some(length)));
+    let Ok(address) = address.parse::<IpAddr>() else { return (0, 0, Some(cidr)) };
+    let (bits, width) = match address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    };
+    let length = length.and_then(|length| length.parse::<u32>().ok()).unwrap_or(width).min(width);
+    let kept = bits.checked_shr(width - length).unwrap_or_default();
+    (kept, length + width, None)
 }
 
 /// What a port speaks, as far as listeners differ by it.
