@@ -12,6 +12,9 @@ use crate::{
     SelectorIndex, ServiceIndex, SidecarIndex, WorkloadIndex,
 };
 
+/// By scope and mesh configuration.
+type AskMemo = Memo<(Shared<Scope>, Shared<MeshConfig>), Asks>;
+
 /// Config and the indexes derived from it; cheap to clone, never changed.
 #[derive(Clone, Default)]
 #[allow(missing_docs, reason = "each index is described at its type")]
@@ -33,7 +36,7 @@ pub struct Snapshot {
     /// Scopes by their inputs, kept from one snapshot to the next.
     pub scopes: Arc<Memo<ScopeInputs, Scope>>,
     /// What scopes ask of proxies.
-    pub(crate) asks: Arc<Memo<(Shared<Scope>, Shared<MeshConfig>), Asks>>,
+    pub(crate) asks: Arc<AskMemo>,
 }
 
 impl Snapshot {
