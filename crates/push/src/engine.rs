@@ -32,6 +32,7 @@ pub enum Command {
 #[derive(Clone)]
 pub struct Handle {
     /// Where commands go.
+    #[allow(clippy::disallowed_types, reason = "a stream sends one command at a time, and Drop cannot wait")]
     pub commands: mpsc::UnboundedSender<Command>,
     /// The newest snapshot; its generation is 0 until there is one.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -61,6 +62,10 @@ struct Connected {
 impl Engine {
     /// An engine without any object, and the way to reach it.
     pub fn new(settings: Settings) -> (Self, Handle, mpsc::UnboundedReceiver<Command>) {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a stream sends one command at a time, and Drop cannot wait"
+        )]
         let (commands, receiver) = mpsc::unbounded_channel();
         let config = Config { settings: Shared::new(settings), ..Config::default() };
         let mut snapshot = Snapshot::default();
@@ -89,13 +94,13 @@ impl Engine {
             let due = pace.due();
             let command = tokio::select! {
                 biased;
-                command = commands.recv() => command,
                 () = sleep_until(due) => {
                     let changes = std::mem::take(&mut waiting);
                     tokio::task::block_in_place(|| self.change(changes, since));
                     pace.pushed(Instant::now());
                     continue;
                 }
+                command = commands.recv() => command,
             };
             match command {
                 None => return,

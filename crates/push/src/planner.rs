@@ -291,7 +291,7 @@ impl Planner {
             false => Some(routes::sidecar(inputs, name, memos)),
         };
         let owner = Owner::new(member, &seat.route);
-        self.routes.get(owner, &inputs, named.chain(&wanted.routes), snapshot.generation, route)
+        self.routes.get(owner, &inputs, (named.chain(&wanted.routes), snapshot.generation), route)
     }
 }
 

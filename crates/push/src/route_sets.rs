@@ -31,8 +31,7 @@ impl RouteSets {
         &mut self,
         owner: Owner<RouteProfile>,
         inputs: &Inputs,
-        names: impl Iterator<Item = &'a Name>,
-        generation: u64,
+        (names, generation): (impl Iterator<Item = &'a Name>, u64),
         make: impl Fn(&Inputs, &Name) -> Option<Shared<Resource>>,
     ) -> Set {
         let entry = self.sets.entry(owner).or_insert_with(|| Entry {

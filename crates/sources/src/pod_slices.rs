@@ -125,6 +125,9 @@ fn by_label(pods: Option<&BTreeMap<Text, Pod>>) -> ByLabel<'_> {
     index
 }
 
+/// Endpoints that stand in one slice: whether they are IPv6, and the ports that they serve.
+type Group = (bool, Vec<(Text, u16)>);
+
 fn make(key: &Key, service: &Service, pods: &ByLabel<'_>) -> Vec<EndpointSlice> {
     let Some(selector) = service.selector.as_ref().filter(|_| service.kind != ServiceType::ExternalName)
     else {
@@ -132,7 +135,7 @@ fn make(key: &Key, service: &Service, pods: &ByLabel<'_>) -> Vec<EndpointSlice> 
     };
     let first = selector.iter().next().map(|(key, value)| (&**key, &**value));
     let candidates = first.and_then(|first| pods.get(&first)).into_iter().flatten();
-    let mut groups: BTreeMap<(bool, Vec<(Text, u16)>), Vec<SliceEndpoint>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, Vec<SliceEndpoint>> = BTreeMap::new();
     for pod in candidates.filter(|pod| selector.selects(&pod.meta.labels) && !pod.ended) {
         for ip in addresses(service, pod) {
             let group = groups.entry((ip.is_ipv6(), ports(service, pod))).or_default();

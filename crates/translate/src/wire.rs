@@ -6,7 +6,7 @@ use envoy_api::Any;
 use envoy_api::envoy::config::cluster::v3::cluster::DnsLookupFamily;
 use envoy_api::envoy::config::core::v3 as core;
 use envoy_api::envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig;
-use prost::{Message, Name};
+use prost::Name;
 use prost_types::Struct;
 
 /// A duration on the wire; beyond Envoy's range it is the longest one.
@@ -35,7 +35,7 @@ pub(crate) fn typed_struct(type_url: &str, value: Struct) -> Any {
 }
 
 /// A transport socket: TLS or plain bytes.
-pub(crate) fn transport_socket(name: &str, config: &(impl Message + Name)) -> core::TransportSocket {
+pub(crate) fn transport_socket(name: &str, config: &impl Name) -> core::TransportSocket {
     packed_socket(name, Any::pack(config))
 }
 

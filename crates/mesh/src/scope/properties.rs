@@ -1,6 +1,5 @@
 //! Whatever is changed one after the other comes out as if it had been read at once.
 
-use memo::Shared;
 use model::networking::{ExportTo, HttpMatch, HttpRoute, ServiceEntry, VirtualService};
 use model::{Created, Key, Labels};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The suite on small corpora of its own.
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use clap::Parser;

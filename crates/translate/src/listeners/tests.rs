@@ -160,7 +160,7 @@ fn several_clusters_are_shared_by_weight() {
     let base = Base::of(&inputs(), Class::SidecarOutbound, &Memos::default()).tcp;
     let target = TcpTarget::Weighted(vec![("a".into(), 1), ("b".into(), 3)]);
     let proxy = TcpProxy { target, ..TcpProxy::to(&base, "x") };
-    assert_eq!(proxy.clusters().map(|cluster| &**cluster).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(proxy.target.clusters().map(|cluster| &**cluster).collect::<Vec<_>>(), ["a", "b"]);
     let Some(ConfigType::TypedConfig(config)) = proxy.filters().remove(0).config_type else {
         panic!("no config")
     };

@@ -66,6 +66,7 @@ fn cross_origin_policy() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one expected text")]
 fn claims_and_negated_conditions() {
     let condition = json!({"headers": {"@request.auth.claims[group]": {"exact": "dev"}, "b": {}},
         "withoutHeaders": {"a": {"regex": "x.*"}, "@request.auth.claims.iss": {"prefix": "p"}},

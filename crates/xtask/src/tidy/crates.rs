@@ -76,13 +76,14 @@ const CLUSTER: &[&str] = &["sources", "controllers", "identity", "testkit", "xta
 const OBJECTS: &[&str] =
     &["model", "gateway", "sources", "identity", "webhook", "controllers", "testkit", "xtask"];
 const OUTER: &[&str] = &["pilothouse", "xtask"];
+const FLAGS: &[&str] = &["pilothouse", "testkit", "xtask"];
 
 /// Who may import what of others. Pure crates import nothing of [`IMPURE`] either.
 pub(super) const WRAPPERS: &[Wrapper] = &[
     wrap("envoy-types", &["envoy-api"], "Envoy's types are generated in one place"),
     wrap("kube", CLUSTER, "only sources, controllers and identity talk to a cluster"),
     wrap("k8s-openapi", OBJECTS, "API objects end in model and gateway"),
-    wrap("clap", OUTER, "only the binaries read flags"),
+    wrap("clap", FLAGS, "only the binaries read flags; the corpora's are a program too"),
     wrap("anyhow", OUTER, "libraries have one thiserror enum each"),
     wrap("mimalloc", OUTER, "the allocator is the binary's choice"),
     wrap("tracing-subscriber", OUTER, "where log lines go is the binary's choice"),

@@ -216,7 +216,7 @@ impl ChainInputs {
             transport_protocol: if chain.http { "raw_buffer".into() } else { String::new() },
             application_protocols: protocols.iter().map(|&word| word.to_owned()).collect(),
             server_names: chain.snis.iter().map(ToString::to_string).collect(),
-            prefix_ranges: chain.cidrs.iter().filter_map(|cidr| range(cidr)).collect(),
+            prefix_ranges: chain.cidrs.iter().filter_map(range).collect(),
             ..Default::default()
         }
     }
