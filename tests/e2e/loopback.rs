@@ -106,6 +106,10 @@ impl Mesh {
         })
         .await?;
         until("all versions answer", async || Ok(self.some_answers().await.kinds.len() == 3)).await?;
+        until("the gateway leads to them", async || {
+            Ok(burst(&self.house.client, &self.gateway(), 10, 1).await.failed() == 0)
+        })
+        .await?;
         self.nothing_rejected().await
     }
 
@@ -275,6 +279,16 @@ impl Mesh {
             address: self.address(11, 9080),
             path: "/reviews/0".to_owned(),
             headers: headers("reviews:9080", None),
+            kind,
+        }
+    }
+
+    /// The same reviews from outside, through the gateway and the page.
+    fn gateway(&self) -> Target {
+        Target {
+            address: self.address(1, 8080),
+            path: "/api/v1/products/0/reviews".to_owned(),
+            headers: headers("bookinfo.example", None),
             kind,
         }
     }
