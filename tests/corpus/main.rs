@@ -1,6 +1,7 @@
 //! The corpora: what Pilothouse makes of other people's cases. `cargo xtask corpus --help` says what can be asked.
 
 mod product;
+mod scope;
 
 use std::{
     env, io,
@@ -52,7 +53,7 @@ fn judge(mut arguments: Arguments) -> Result<bool, Error> {
     let product = Product {
         translate: Some(&product::translate),
         parse_node: Some(&product::parse_node),
-        compute_scope: None,
+        compute_scope: Some(&scope::compute),
     };
     suite::run(&arguments, &product, &places, &mut io::stdout().lock())
 }

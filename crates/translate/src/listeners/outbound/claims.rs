@@ -250,7 +250,7 @@ impl<'a> Claims<'a> {
         }
         for endpoint in endpoints {
             let addressed = endpoint.addresses.iter().all(|address| address.parse::<IpAddr>().is_ok());
-            let usable = !matches!(endpoint.health, Health::Terminating | Health::Unhealthy);
+            let usable = endpoint.health != Health::Terminating;
             if addressed && usable && !endpoint.addresses.is_empty() {
                 let endpoint_address = endpoint.addresses.first().cloned();
                 self.put(claim, endpoint.addresses.clone(), None, endpoint_address);
