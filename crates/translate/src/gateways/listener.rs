@@ -9,7 +9,7 @@ use mesh::{GatewayServer, MergedServer};
 use model::Text;
 use model::proxy::IpMode;
 
-use super::l4;
+use super::l4::{self, Taken};
 use crate::listeners::listener_filters as filters;
 use crate::listeners::{Base, Hcm, HcmOptions, Inputs, Memos, Routes, TcpProxy, connections};
 use crate::tls::{self, ServerTransport};
@@ -80,21 +80,24 @@ impl Context<'_> {
     }
 
     /// The chains of the entry's servers.
-    pub(super) fn chains(&self) -> Vec<Chain> {
-        let Some(first) = self.entry.servers.first() else { return Vec::new() };
-        if !first.is_tls() {
-            return match first.is_http() {
-                true if first.server.protocol.is_http() => vec![self.http(&self.entry.route, None, first)],
-                true => Vec::new(),
-                false => l4::plain(self, first).into_iter().collect(),
-            };
+    pub(super) fn chains(&self, taken: &mut Taken) -> Vec<Chain> {
+        let servers = &self.entry.servers;
+        match servers.first() {
+            Some(first) if first.server.protocol.is_http() => vec![self.http(&self.entry.route, None, first)],
+            _ => servers.iter().flat_map(|server| self.chains_of(server, taken)).collect(),
         }
-        self.entry.servers.iter().flat_map(|server| self.tls_chains(server)).collect()
     }
 
-    fn tls_chains(&self, server: &GatewayServer) -> Vec<Chain> {
+    fn chains_of(&self, server: &GatewayServer, taken: &mut Taken) -> Vec<Chain> {
+        if server.is_tls() {
+            return self.tls_chains(server, taken);
+        }
+        l4::plain(self, server).into_iter().collect()
+    }
+
+    fn tls_chains(&self, server: &GatewayServer, taken: &mut Taken) -> Vec<Chain> {
         if server.is_passthrough() {
-            return l4::passthrough(self, server);
+            return l4::passthrough(self, server, taken);
         }
         let Some(tls) = &server.server.tls else { return Vec::new() };
         let transport = if server.is_http() { ServerTransport::Http } else { ServerTransport::Tcp };

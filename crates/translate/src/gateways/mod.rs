@@ -43,12 +43,13 @@ pub fn listeners(inputs: &listeners::Inputs, memos: &listeners::Memos) -> Vec<Sh
     let Some(gateway) = &inputs.gateway else { return Vec::new() };
     let base = Base::of(inputs, Class::Gateway, memos);
     let mut plans: BTreeMap<Text, ListenerPlan> = BTreeMap::new();
+    let mut taken = l4::Taken::new();
     for entry in &gateway.servers {
         if inputs.profile.unprivileged && entry.listener_port < 1024 {
             continue;
         }
         let context = listener::Context { inputs, base: &base, entry };
-        let chains = context.chains();
+        let chains = context.chains(&mut taken);
         if !chains.is_empty() {
             let plan = context.plan();
             plans.entry(plan.name.clone()).or_insert(plan).chains.extend(chains);

@@ -1,24 +1,37 @@
 //! The route configuration of one route name of a gateway (xds-semantics, gateway RDS).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use envoy_api::Resource;
+use foldhash::fast::FixedState;
 use memo::Shared;
 use mesh::{GatewayServer, MergedGateway};
 use model::networking::{Destination, VirtualService};
-use model::{Host, Text};
+use model::{Host, Key, Text};
 
 use super::hosts;
 use crate::routes::http::{Client, RouteSettings, RuleInputs, Target, destinations};
+use crate::routes::session::Session;
 use crate::routes::{Domains, HostInputs, Inputs, Label, Memos, RoutePlan, VirtualHost};
 
 type Routes = Shared<Vec<RoutePlan>>;
 
 /// A host on its way into the table.
 struct Entry {
+    /// The port of the server that brought it in.
     port: u16,
     lists: Vec<Routes>,
     tls_only: bool,
+    session: Option<Session>,
+}
+
+/// Hosts with the same routes.
+struct Group {
+    /// The first host, which the others follow.
+    host: Host,
+    entry: Entry,
+    routes: Routes,
+    domains: Vec<Text>,
 }
 
 /// The route configuration of a name, made of its servers in merge order.
@@ -37,8 +50,8 @@ pub(super) fn resource(
         inputs,
         memos,
         settings: memos.settings(&settings),
-        entries: Vec::new(),
-        index: BTreeMap::new(),
+        entries: BTreeMap::new(),
+        translated: BTreeMap::new(),
     };
     for server in &servers {
         table.server(server);
@@ -56,50 +69,56 @@ struct Table<'a> {
     inputs: &'a Inputs,
     memos: &'a Memos,
     settings: Shared<RouteSettings>,
-    entries: Vec<(Text, Entry)>,
-    index: BTreeMap<Text, usize>,
+    entries: BTreeMap<Host, Entry>,
+    /// The routes of a VirtualService for a Gateway, which all its servers share.
+    translated: BTreeMap<(Text, Key), Routes>,
 }
 
 impl Table<'_> {
     fn server(&mut self, server: &GatewayServer) {
         let redirects = server.server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
-        let bound = self.inputs.routes.bound_to(&server.gateway, &self.inputs.profile.namespace);
-        for service in bound.cloned().collect::<Vec<_>>() {
-            let hosts = hosts::shared(server, &service);
-            if hosts.is_empty() {
-                continue;
-            }
-            let routes = self.routes(server, &service);
-            if routes.is_empty() && service.http.is_empty() {
-                continue;
-            }
+        let inputs = self.inputs;
+        for service in inputs.routes.bound_to(&server.gateway, &inputs.profile.namespace) {
+            let hosts = hosts::shared(server, service);
+            let routes = if hosts.is_empty() { None } else { self.routes(server, service) };
+            let Some(routes) = routes else { continue };
             for host in hosts {
-                self.add(host.text(), server.server.number, Some(routes.clone()), redirects);
+                let entry = self.entry(&host, server.server.number, || session(inputs, service, &host));
+                entry.lists.push(routes.clone());
+                entry.tls_only |= redirects;
             }
         }
         if redirects {
             for host in &server.server.hosts {
-                let host: Text = host.to_lowercase().into();
-                if !self.index.contains_key(&host) {
-                    self.add(&host, server.server.number, None, true);
-                }
+                self.entry(&Host::new(host), server.server.number, || None).tls_only = true;
             }
         }
     }
 
-    fn add(&mut self, host: &Text, port: u16, routes: Option<Routes>, tls_only: bool) {
-        let next = self.entries.len();
-        let at = *self.index.entry(host.clone()).or_insert(next);
-        if at == next {
-            self.entries.push((host.clone(), Entry { port, lists: Vec::new(), tls_only: false }));
-        }
-        if let Some((_, entry)) = self.entries.get_mut(at) {
-            entry.lists.extend(routes);
-            entry.tls_only |= tls_only;
-        }
+    fn entry(&mut self, host: &Host, port: u16, session: impl FnOnce() -> Option<Session>) -> &mut Entry {
+        self.entries.entry(host.clone()).or_insert_with(|| Entry {
+            port,
+            lists: Vec::new(),
+            tls_only: false,
+            session: session(),
+        })
     }
 
-    fn routes(&self, server: &GatewayServer, service: &Shared<VirtualService>) -> Routes {
+    /// The routes of a VirtualService, made for the first server that needs them; `None` without any.
+    fn routes(&mut self, server: &GatewayServer, service: &Shared<VirtualService>) -> Option<Routes> {
+        let key = (server.gateway.clone(), service.meta.key.clone());
+        if let Some(known) = self.translated.get(&key) {
+            return Some(known.clone());
+        }
+        let routes = self.translate(server, service);
+        if routes.is_empty() {
+            return None;
+        }
+        self.translated.insert(key, routes.clone());
+        Some(routes)
+    }
+
+    fn translate(&self, server: &GatewayServer, service: &Shared<VirtualService>) -> Routes {
         let profile = &self.inputs.profile;
         let client = Client {
             gateways: vec![server.gateway.clone()],
@@ -109,7 +128,8 @@ impl Table<'_> {
         self.memos.translate(&RuleInputs {
             service: service.clone(),
             port: server.server.number,
-            tls: server.is_tls(),
+            // Also of a server without TLS that only redirects.
+            tls: server.server.tls.is_some(),
             client: client.narrowed(service),
             targets: destinations(service).map(|destination| self.target(destination)).collect(),
             settings: self.settings.clone(),
@@ -131,41 +151,34 @@ impl Table<'_> {
 
     /// The virtual hosts; hosts with the same routes share one, called after the most specific of them.
     fn finish(&mut self) -> Vec<Shared<VirtualHost>> {
-        let mut entries: Vec<(Host, u16, Routes, bool)> = Vec::new();
-        for (host, entry) in self.entries.drain(..) {
-            let routes = self.memos.joined(entry.lists);
-            entries.push((Host::new(&host), entry.port, routes, entry.tls_only));
-        }
-        if self.inputs.settings.route_collapse {
-            entries.sort_by(|one, two| one.0.specificity(&two.0));
-        }
-        let mut groups: Vec<(Host, u16, Routes, bool, Vec<Text>)> = Vec::new();
-        for (host, port, routes, tls_only) in entries {
-            let same = groups.iter_mut().find(|group| {
-                self.inputs.settings.route_collapse
-                    && group.2 == routes
-                    && group.3 == tls_only
-                    && group.1 == port
-            });
-            match same {
-                Some(group) => group.4.push(host.text().clone()),
-                None => groups.push((host.clone(), port, routes, tls_only, vec![host.text().clone()])),
+        let collapses = self.inputs.settings.route_collapse;
+        let mut entries: Vec<(Host, Entry)> = std::mem::take(&mut self.entries).into_iter().collect();
+        entries.sort_by(|one, two| one.0.specificity(&two.0));
+        let mut groups: Vec<Group> = Vec::new();
+        let mut latest: HashMap<Routes, usize, FixedState> = HashMap::default();
+        for (host, mut entry) in entries {
+            let routes = self.memos.joined(std::mem::take(&mut entry.lists));
+            let domain = host.text().clone();
+            let same = latest.get(&routes).filter(|_| collapses).and_then(|at| groups.get_mut(*at));
+            match same.filter(|group| group.entry.tls_only == entry.tls_only) {
+                Some(group) => group.domains.push(domain),
+                None => {
+                    latest.insert(routes.clone(), groups.len());
+                    groups.push(Group { host, entry, routes, domains: vec![domain] });
+                }
             }
         }
         groups.into_iter().map(|group| self.host(group)).collect()
     }
 
-    fn host(
-        &self,
-        (host, port, routes, tls_only, domains): (Host, u16, Routes, bool, Vec<Text>),
-    ) -> Shared<VirtualHost> {
+    fn host(&self, group: Group) -> Shared<VirtualHost> {
         let inputs = HostInputs {
-            label: Label::Port(host.text().clone(), port),
-            domains: Domains::Listed(domains),
-            routes,
-            tls_only,
+            label: Label::Port(group.host.text().clone(), group.entry.port),
+            domains: Domains::Listed(group.domains),
+            routes: group.routes,
+            tls_only: group.entry.tls_only,
             attempts: self.inputs.attempts(),
-            session: None,
+            session: group.entry.session,
         };
         VirtualHost::of(&inputs, self.memos)
     }
@@ -182,4 +195,13 @@ impl Table<'_> {
         };
         VirtualHost::of(&inputs, self.memos)
     }
+}
+
+/// Sticky sessions of a host that is a service to which the VirtualService itself leads.
+fn session(inputs: &Inputs, service: &VirtualService, host: &Host) -> Option<Session> {
+    if !inputs.settings.persistent_session_filter {
+        return None;
+    }
+    destinations(service).find(|destination| destination.host == *host)?;
+    Session::of(&inputs.scope.service(host)?.service.labels, &inputs.settings)
 }

@@ -31,7 +31,7 @@ use model::settings::Settings;
 
 pub(crate) use base::{Base, Class};
 pub(crate) use hcm::{Hcm, HcmOptions, Routes};
-pub(crate) use network_filters::{TcpProxy, TcpTarget};
+pub(crate) use network_filters::{TcpOptions, TcpProxy, TcpTarget};
 pub(crate) use outbound::tcp_options;
 
 /// The memos of listeners.
