@@ -1,0 +1,197 @@
+//! Listeners and route configurations of gateways: what a user applies, and what a gateway is told.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+use memo::Shared;
+use mesh::{Config, ListenerProfile, RouteProfile, Snapshot};
+use model::parse::proxy::{Node, parse_node};
+use model::parse::{Context, parse_object};
+use model::{Change, Proxy};
+use serde_json::{Value, json};
+use translate::{gateways, listeners, routes};
+
+/// A mesh with Gateways, and the gateway workload that they are for.
+struct Mesh {
+    snapshot: Snapshot,
+    proxy: Shared<Proxy>,
+}
+
+impl Mesh {
+    fn new(objects: &[Value]) -> Self {
+        let mut config = Config::default();
+        for object in objects {
+            let context = Context { cluster: "Kubernetes".into(), domain: "cluster.local".into() };
+            let parsed = parse_object(object, &context).unwrap();
+            assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
+            config.apply(Change {
+                key: parsed.key,
+                value: parsed.value,
+                origin: Default::default(),
+                problems: Vec::new(),
+            });
+        }
+        let node = Node { id: "router~10.0.0.1~edge.a~a.svc.cluster.local".into(), ..Node::default() };
+        let proxy = Shared::new(parse_node(&node).unwrap());
+        Self { snapshot: Snapshot::default().next(config), proxy }
+    }
+
+    /// `virtual host [domains] (redirects): routes`, one a line.
+    fn hosts(&self, name: &str) -> String {
+        let member = self.snapshot.member(&self.proxy);
+        let inputs = routes::Inputs {
+            scope: member.scope.clone(),
+            profile: Shared::new(RouteProfile::of(&member)),
+            gateway: member.gateway.clone(),
+            routes: self.snapshot.routes.clone(),
+            mesh: self.snapshot.config.mesh.clone(),
+            settings: self.snapshot.config.settings.clone(),
+        };
+        let resource = gateways::route(&inputs, name, &routes::Memos::default()).unwrap();
+        let json = envoy_api::json::resource(envoy_api::type_url::ROUTE, &resource.body.to_bytes());
+        list(&json["virtualHosts"]).map(virtual_host).collect()
+    }
+
+    /// The listeners, and `[server names] cluster or routes` of each chain, one a line.
+    fn chains(&self) -> String {
+        let member = self.snapshot.member(&self.proxy);
+        let inputs = listeners::Inputs {
+            profile: Shared::new(ListenerProfile::of(&member)),
+            scope: member.scope.clone(),
+            targets: Vec::new(),
+            workload_authn: Shared::default(),
+            gateway: member.gateway.clone(),
+            facts: Shared::default(),
+            routes: self.snapshot.routes.clone(),
+            mesh: self.snapshot.config.mesh.clone(),
+            settings: self.snapshot.config.settings.clone(),
+        };
+        let mut told = String::new();
+        for listener in gateways::listeners(&inputs, &listeners::Memos::default()) {
+            let json = envoy_api::json::resource(envoy_api::type_url::LISTENER, &listener.body.to_bytes());
+            told += &format!("{}\n", &*listener.name);
+            told.extend(list(&json["filterChains"]).map(chain));
+        }
+        told
+    }
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn words(value: &Value) -> String {
+    list(value).filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn virtual_host(host: &Value) -> String {
+    let redirects = if host["requireTls"] == "ALL" { " redirects" } else { "" };
+    let route = |route: &Value| {
+        let path = route["match"]["prefix"].as_str().unwrap_or_default();
+        format!("{path} -> {}", route["route"]["cluster"].as_str().unwrap_or_default())
+    };
+    let routes: Vec<String> = list(&host["routes"]).map(route).collect();
+    let name = host["name"].as_str().unwrap_or_default();
+    let line = format!("{name} [{}]{redirects}: {}", words(&host["domains"]), routes.join(", "));
+    format!("{}\n", line.trim_end())
+}
+
+fn chain(chain: &Value) -> String {
+    let last = list(&chain["filters"]).last().unwrap();
+    let config = &last["typedConfig"];
+    let to = config["rds"]["routeConfigName"].as_str().or(config["cluster"].as_str());
+    format!("  [{}] {}\n", words(&chain["filterChainMatch"]["serverNames"]), to.unwrap_or("several"))
+}
+
+fn object(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "networking.istio.io/v1", "kind": kind,
+        "metadata": {"namespace": namespace, "name": name}, "spec": spec})
+}
+
+fn gateway(name: &str, servers: Value) -> Value {
+    object("Gateway", "a", name, &json!({"servers": servers}))
+}
+
+fn http(number: u16, hosts: &[&str], redirects: bool) -> Value {
+    let port = json!({"number": number, "name": format!("http-{number}"), "protocol": "HTTP"});
+    let mut server = json!({"port": port, "hosts": hosts});
+    if redirects {
+        server["tls"] = json!({"httpsRedirect": true});
+    }
+    server
+}
+
+fn rules(namespace: &str, name: &str, hosts: &[&str], paths: &[&str]) -> Value {
+    let rule = |path: &&str| {
+        json!({"match": [{"uri": {"prefix": path}}],
+            "route": [{"destination": {"host": format!("{name}.com"), "port": {"number": 80}}}]})
+    };
+    let rules: Vec<Value> = paths.iter().map(rule).collect();
+    object("VirtualService", namespace, name, &json!({"hosts": hosts, "gateways": ["a/gw"], "http": rules}))
+}
+
+#[test]
+fn hosts_with_the_same_routes_share_a_virtual_host_and_everything_comes_last() {
+    let mesh = Mesh::new(&[
+        gateway("gw", json!([http(80, &["*"], false)])),
+        rules("a", "one", &["x.com", "y.com"], &["/one", "/"]),
+        rules("b", "two", &["y.com", "*.z.com", "z.com"], &["/two"]),
+    ]);
+    expect_test::expect![[r#"
+        x.com:80 [x.com]: /one -> outbound|80||one.com, / -> outbound|80||one.com
+        y.com:80 [y.com]: /one -> outbound|80||one.com, /two -> outbound|80||two.com, / -> outbound|80||one.com
+        z.com:80 [z.com *.z.com]: /two -> outbound|80||two.com
+    "#]]
+    .assert_eq(&mesh.hosts("http.80"));
+    assert_eq!(mesh.hosts("http.81"), "");
+}
+
+#[test]
+fn a_server_takes_the_hosts_of_its_namespaces_and_redirects_all_of_its_own() {
+    let mesh = Mesh::new(&[
+        gateway("gw", json!([http(80, &["b/*.x.com", "y.com"], true)])),
+        rules("a", "one", &["one.x.com"], &["/"]),
+        rules("b", "two", &["two.x.com"], &["/"]),
+    ]);
+    expect_test::expect![[r#"
+        b/*.x.com:80 [b/*.x.com y.com] redirects:
+        two.x.com:80 [two.x.com] redirects: / -> outbound|80||two.com
+    "#]]
+    .assert_eq(&mesh.hosts("http.80"));
+}
+
+#[test]
+fn no_route_for_the_port_is_nothing_for_all_hosts() {
+    let elsewhere = json!({"hosts": ["*"], "gateways": ["gw"],
+        "http": [{"match": [{"port": 81}], "route": [{"destination": {"host": "one.com"}}]}]});
+    let mesh = Mesh::new(&[
+        gateway("gw", json!([http(80, &["*"], false)])),
+        object("VirtualService", "a", "one", &elsewhere),
+    ]);
+    assert_eq!(mesh.hosts("http.80"), "blackhole:80 [*]:\n");
+}
+
+#[test]
+fn a_server_name_is_handed_on_once_for_a_port() {
+    let server = |name: &str, hosts: &[&str]| {
+        json!({"port": {"number": 443, "name": name, "protocol": "TLS"}, "hosts": hosts,
+            "tls": {"mode": "PASSTHROUGH"}})
+    };
+    let rule = |names: &[&str], to: &str| {
+        json!({"match": [{"sniHosts": names}],
+            "route": [{"destination": {"host": to, "port": {"number": 443}}}]})
+    };
+    let all = json!({"hosts": ["*.x.com"], "gateways": ["gw", "more"], "tls": [
+        rule(&["one.x.com"], "one.com"), rule(&["two.x.com", "one.x.com"], "two.com"), rule(&["z.x.com"], "z.com"),
+    ]});
+    let mesh = Mesh::new(&[
+        gateway("gw", json!([server("tls", &["one.x.com"])])),
+        gateway("more", json!([server("tls-more", &["two.x.com"])])),
+        object("VirtualService", "a", "all", &all),
+    ]);
+    expect_test::expect![[r#"
+        0.0.0.0_443
+          [one.x.com] outbound|443||one.com
+          [z.x.com] outbound|443||z.com
+    "#]]
+    .assert_eq(&mesh.chains());
+}
