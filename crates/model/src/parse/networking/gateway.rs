@@ -3,6 +3,7 @@
 use istio_api::networking as api;
 
 use super::Outcome;
+use super::addresses::{check_bind, check_server_name};
 use super::reader::{Reader, labels, text, texts};
 use crate::Protocol;
 use crate::key::Meta;
@@ -32,6 +33,11 @@ fn server(reader: &mut Reader<'_>, spec: &api::Server) -> Server {
     if spec.hosts.is_empty() {
         reader.refuse("hosts", "hosts-missing", "a server needs at least one host");
     }
+    for (at, host) in spec.hosts.iter().enumerate() {
+        let name = host.split_once('/').map_or(host.as_str(), |(_, name)| name);
+        check_server_name(reader, &format!("hosts[{at}]"), name);
+    }
+    check_bind(reader, &spec.bind, false);
     Server {
         name: text(&spec.name),
         number,

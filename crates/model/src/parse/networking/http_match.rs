@@ -39,6 +39,16 @@ pub(super) fn string_match(reader: &mut Reader<'_>, spec: &api::StringMatch) -> 
     }
 }
 
+/// A name of a header or query parameter that proxies accept.
+pub(super) fn check_name(reader: &mut Reader<'_>, field: &str, name: &str) {
+    if name.is_empty() {
+        reader.refuse(field, "name-missing", "a name is empty");
+    }
+    if name.contains(['\0', '\r', '\n']) {
+        reader.refuse(field, "name-invalid", format!("{name:?} has a character that no header may have"));
+    }
+}
+
 /// Conditions on named values. An empty one, and the regular expression `*`, which is none, ask only
 /// that there is a value.
 fn by_name(
@@ -48,9 +58,7 @@ fn by_name(
 ) -> Vec<(Text, StringMatch)> {
     let mut conditions = Vec::with_capacity(spec.len());
     for (name, condition) in spec {
-        if name.is_empty() {
-            reader.refuse(field, "name-missing", "a name is empty");
-        }
+        check_name(reader, field, name);
         let any = condition.regex.as_deref() == Some("*");
         let condition = match any {
             true => StringMatch::Present,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use istio_api::networking as api;
 
-use super::http_match::{http_match, string_match};
+use super::http_match::{check_name, http_match, string_match};
 use super::reader::{Reader, pairs, text, texts};
 use super::virtual_service::{destination, required_destination};
 use crate::networking::{
@@ -37,7 +37,7 @@ pub(super) fn http_route(reader: &mut Reader<'_>, spec: &api::HttpRoute) -> Http
         fault: reader.optional("fault", spec.fault.as_ref(), fault),
         mirrors: mirrors(reader, spec),
         cors: reader.optional("corsPolicy", spec.cors_policy.as_ref(), cors),
-        headers: header_changes(spec.headers.as_ref()),
+        headers: header_changes(reader, spec.headers.as_ref()),
     }
 }
 
@@ -60,7 +60,7 @@ fn destinations(reader: &mut Reader<'_>, spec: &[api::HttpRouteDestination]) -> 
     let routes = reader.each("route", spec, |reader, one| HttpDestination {
         destination: required_destination(reader, one.destination.as_ref()),
         weight: reader.weight(one.weight),
-        headers: header_changes(one.headers.as_ref()),
+        headers: header_changes(reader, one.headers.as_ref()),
     });
     reader.weights("route", routes.iter().map(|one| one.weight));
     routes
@@ -228,22 +228,36 @@ fn cors(reader: &mut Reader<'_>, spec: &api::CorsPolicy) -> Cors {
     }
 }
 
-fn header_changes(spec: Option<&api::Headers>) -> HeaderChanges {
+fn header_changes(reader: &mut Reader<'_>, spec: Option<&api::Headers>) -> HeaderChanges {
     let Some(spec) = spec else { return HeaderChanges::default() };
     HeaderChanges {
-        request: header_operations(spec.request.as_ref()),
-        response: header_operations(spec.response.as_ref()),
+        request: reader.inside("headers.request", |reader| header_operations(reader, spec.request.as_ref())),
+        response: reader
+            .inside("headers.response", |reader| header_operations(reader, spec.response.as_ref())),
     }
 }
 
-fn header_operations(spec: Option<&api::HeaderOperations>) -> HeaderOperations {
+fn header_operations(reader: &mut Reader<'_>, spec: Option<&api::HeaderOperations>) -> HeaderOperations {
     let Some(spec) = spec else { return HeaderOperations::default() };
-    HeaderOperations { set: named(&spec.set), add: named(&spec.add), remove: texts(&spec.remove) }
+    for name in &spec.remove {
+        check_name(reader, "remove", name);
+    }
+    HeaderOperations {
+        set: values(reader, "set", &spec.set),
+        add: values(reader, "add", &spec.add),
+        remove: texts(&spec.remove),
+    }
 }
 
-/// Headers by name; one without a name does not exist.
-fn named(written: &BTreeMap<String, String>) -> Vec<(Text, Text)> {
-    pairs(written).into_iter().filter(|(name, _)| !name.is_empty()).collect()
+fn values(reader: &mut Reader<'_>, field: &str, written: &BTreeMap<String, String>) -> Vec<(Text, Text)> {
+    for (name, value) in written {
+        check_name(reader, field, name);
+        if value.contains(['\0', '\r', '\n']) {
+            let detail = format!("the value of {name} has a character that no header may have");
+            reader.refuse(field, "value-invalid", detail);
+        }
+    }
+    pairs(written)
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn timeouts_retries_rewrites() {
         "retries": {"attempts": 3, "perTryTimeout": "2s", "retryOn": "5xx,503", "backoff": "25ms",
                     "retryRemoteLocalities": true},
         "rewrite": {"authority": "b", "uriRegexRewrite": {"match": "^/a", "rewrite": "/b"}},
-        "headers": {"request": {"set": {"b": "2", "a": "1", "": "x"}, "remove": ["c"]}},
+        "headers": {"request": {"set": {"b": "2", "a": "1"}, "remove": ["c"]}},
     }));
     assert_eq!(rule.timeout, Some(Duration::ZERO));
     let retry = rule.retries.unwrap();
@@ -128,6 +128,14 @@ fn mistakes_are_found_where_they_are() {
     check(json!({}), &["spec [action-missing]"]);
     let route = json!([{"destination": {"host": "a.com"}}]);
     check(json!({"route": route, "redirect": {}}), &["spec [actions-exclude]"]);
+    check(
+        json!({"route": route, "headers": {"response": {"add": {"": "x", "a": "b\nc"}, "remove": ["\r"]}}}),
+        &[
+            "spec.headers.response.remove [name-invalid]",
+            "spec.headers.response.add [name-missing]",
+            "spec.headers.response.add [value-invalid]",
+        ],
+    );
     check(
         json!({"redirect": {"redirectCode": 200}}),
         &["spec.redirect.redirectCode [redirect-code-invalid]"],

@@ -62,7 +62,17 @@ fn hash_key(reader: &mut Reader<'_>, spec: &api::ConsistentHashLb) -> Option<Has
     let parameter = spec.http_query_parameter_name.as_ref().map(|name| HashKey::QueryParameter(text(name)));
     let source = (spec.use_source_ip == Some(true)).then_some(HashKey::SourceIp);
     let header = spec.http_header_name.as_ref().map(|name| HashKey::Header(text(name)));
-    parameter.or(source).or(cookie).or(header)
+    let key = parameter.or(source).or(cookie).or(header);
+    let nameless = match &key {
+        Some(HashKey::Header(name) | HashKey::QueryParameter(name) | HashKey::Cookie { name, .. }) => {
+            name.is_empty()
+        }
+        Some(HashKey::SourceIp) | None => false,
+    };
+    if nameless {
+        reader.refuse("", "name-missing", "the header, cookie or query parameter to hash needs a name");
+    }
+    key
 }
 
 fn ring_size(reader: &mut Reader<'_>, field: &str, written: u64) -> Option<u64> {

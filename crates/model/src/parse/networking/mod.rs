@@ -9,6 +9,7 @@
 //! - A part that only adds something is *left out*, or cut down to what proxies accept.
 //! - What works, but hardly as meant, is a warning.
 
+mod addresses;
 mod destination_rule;
 mod gateway;
 mod http_match;

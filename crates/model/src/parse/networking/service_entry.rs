@@ -1,11 +1,11 @@
 //! ServiceEntry and WorkloadEntry.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use istio_api::networking as api;
 
 use super::Outcome;
+use super::addresses::{Range, range};
 use super::reader::{Reader, labels, text, texts};
 use crate::key::Meta;
 use crate::networking::{EntryPort, ServiceEntry, WorkloadEntry, WorkloadSpec};
@@ -99,24 +99,12 @@ fn unique_ports(reader: &mut Reader<'_>, ports: &[EntryPort]) {
 }
 
 fn address(reader: &mut Reader<'_>, written: &str) -> Option<Text> {
-    let (ip, length) = match written.split_once('/') {
-        Some((ip, length)) => (ip, length.parse::<u8>().ok()),
-        None => (written, Some(u8::MAX)),
+    let (Some(Range::One(address)) | Some(Range::Prefix(address))) = range(written) else {
+        let detail = format!("{written:?} is neither an IP address nor a range of them");
+        reader.leave_out("", "address-invalid", detail);
+        return None;
     };
-    let most = match ip.parse::<IpAddr>() {
-        Ok(IpAddr::V4(_)) => Some(32),
-        Ok(IpAddr::V6(_)) => Some(128),
-        Err(_) => None,
-    };
-    match (length, most) {
-        (Some(length), Some(most)) if length == most || length == u8::MAX => Some(text(ip)),
-        (Some(length), Some(most)) if length < most => Some(text(written)),
-        _ => {
-            let detail = format!("{written:?} is neither an IP address nor a range of them");
-            reader.leave_out("", "address-invalid", detail);
-            None
-        }
-    }
+    Some(text(address))
 }
 
 /// A workload that is no pod; its locality may stand in the label `istio-locality`, with dots.

@@ -3,6 +3,7 @@
 use istio_api::networking as api;
 
 use super::Outcome;
+use super::addresses::{check_bind, check_endpoint};
 use super::gateway::server_tls;
 use super::reader::{Reader, labels, text};
 use super::traffic_policy::connection_pool;
@@ -38,6 +39,8 @@ pub(super) fn parse_sidecar(meta: Meta, spec: &api::Sidecar, domain: &str) -> Ou
 fn ingress(reader: &mut Reader<'_>, spec: &api::IstioIngressListener) -> IngressListener {
     let port = spec.port.clone().unwrap_or_default();
     reader.required_port("port.number", port.number);
+    check_bind(reader, &spec.bind, false);
+    check_endpoint(reader, &spec.default_endpoint);
     IngressListener {
         port: listener_port(reader, &port),
         bind: text(&spec.bind),
@@ -52,6 +55,7 @@ fn egress(reader: &mut Reader<'_>, spec: &api::IstioEgressListener) -> EgressLis
     if spec.hosts.is_empty() {
         reader.warn("hosts", "hosts-missing", "without hosts nothing is visible through this listener");
     }
+    check_bind(reader, &spec.bind, true);
     let hosts = reader.each("hosts", &spec.hosts, |reader, written| egress_host(reader, written));
     EgressListener {
         port: spec.port.as_ref().map(|port| listener_port(reader, port)),

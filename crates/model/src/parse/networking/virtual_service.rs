@@ -5,6 +5,7 @@ use std::sync::Arc;
 use istio_api::networking as api;
 
 use super::Outcome;
+use super::addresses::{check_server_name, check_subnets};
 use super::http_route::http_route;
 use super::reader::{Reader, labels, text, texts};
 use crate::key::Meta;
@@ -50,6 +51,10 @@ fn hosts(reader: &mut Reader<'_>, written: &[String]) -> Vec<Host> {
         if host.is_empty() {
             reader.refuse("", "host-missing", "a host is empty");
         }
+        if host.get(1..).is_some_and(|rest| rest.contains('*')) {
+            let detail = format!("{host:?}: a wildcard stands at the beginning only");
+            reader.refuse("", "wildcard-invalid", detail);
+        }
         reader.host(host)
     })
 }
@@ -91,6 +96,10 @@ fn tls_route(reader: &mut Reader<'_>, spec: &api::TlsRoute) -> TlsRoute {
         if spec.sni_hosts.is_empty() {
             reader.refuse("sniHosts", "sni-hosts-missing", "a TLS match needs at least one server name");
         }
+        for (at, host) in spec.sni_hosts.iter().enumerate() {
+            check_server_name(reader, &format!("sniHosts[{at}]"), host);
+        }
+        check_subnets(reader, "destinationSubnets", &spec.destination_subnets);
         TlsMatch {
             sni_hosts: texts(&spec.sni_hosts),
             destination_subnets: texts(&spec.destination_subnets),
@@ -104,12 +113,15 @@ fn tls_route(reader: &mut Reader<'_>, spec: &api::TlsRoute) -> TlsRoute {
 }
 
 fn tcp_route(reader: &mut Reader<'_>, spec: &api::TcpRoute) -> TcpRoute {
-    let matches = reader.each("match", &spec.r#match, |reader, spec| L4Match {
-        destination_subnets: texts(&spec.destination_subnets),
-        port: reader.port("port", spec.port),
-        source_labels: labels(&spec.source_labels),
-        gateways: gateways(reader, &spec.gateways),
-        source_namespace: text(&spec.source_namespace),
+    let matches = reader.each("match", &spec.r#match, |reader, spec| {
+        check_subnets(reader, "destinationSubnets", &spec.destination_subnets);
+        L4Match {
+            destination_subnets: texts(&spec.destination_subnets),
+            port: reader.port("port", spec.port),
+            source_labels: labels(&spec.source_labels),
+            gateways: gateways(reader, &spec.gateways),
+            source_namespace: text(&spec.source_namespace),
+        }
     });
     TcpRoute { matches, routes: route_destinations(reader, &spec.route) }
 }
@@ -187,7 +199,7 @@ mod tests {
     #[test]
     fn mistakes() {
         let parsed = parse(json!({
-            "hosts": [""],
+            "hosts": ["", "a.*"],
             "tls": [{"route": []}, {"match": [{"port": 99999}], "route": [{"destination": {"host": ""}}]}],
             "tcp": [{"route": [{"destination": {"host": "a", "port": {}}}, {"destination": {"host": "b"}}]},
                     {"route": [{"weight": -1}]}],
@@ -196,6 +208,7 @@ mod tests {
             problems(&parsed),
             [
                 "spec.hosts[0]: a host is empty [host-missing]",
+                "spec.hosts[1]: \"a.*\": a wildcard stands at the beginning only [wildcard-invalid]",
                 "spec.tls[0].match: a TLS route needs a match on sniHosts [match-missing]",
                 "spec.tls[0].route: a route needs at least one destination [destinations-missing]",
                 "spec.tls[1].match[0].sniHosts: a TLS match needs at least one server name [sni-hosts-missing]",
