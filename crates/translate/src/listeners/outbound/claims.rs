@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use memo::Shared;
 use mesh::{EgressScope, EndpointFacts, Scope, ScopedService};
-use model::endpoint::Health;
 use model::mesh_config::MeshConfig;
 use model::networking::{CaptureMode, EgressListener};
 use model::proxy::{Interception, IpMode};
@@ -250,8 +249,7 @@ impl<'a> Claims<'a> {
         }
         for endpoint in endpoints {
             let addressed = endpoint.addresses.iter().all(|address| address.parse::<IpAddr>().is_ok());
-            let usable = endpoint.health != Health::Terminating;
-            if addressed && usable && !endpoint.addresses.is_empty() {
+            if addressed && !endpoint.addresses.is_empty() {
                 let endpoint_address = endpoint.addresses.first().cloned();
                 self.put(claim, endpoint.addresses.clone(), None, endpoint_address);
             }
