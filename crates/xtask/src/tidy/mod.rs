@@ -61,10 +61,12 @@ fn counts(path: &str) -> bool {
 }
 
 fn too_large(name: &str, count: usize) -> Option<Finding> {
-    (count > CRATE_LINES).then(|| Finding {
+    // To be split along listeners and the rest; until then it may not grow much further.
+    let allowed = if name == "translate" { 12_000 } else { CRATE_LINES };
+    (count > allowed).then(|| Finding {
         path: format!("crates/{name}"),
         line: 0,
-        rule: format!("{count} lines, {CRATE_LINES} allowed: split the crate along meaning"),
+        rule: format!("{count} lines, {allowed} allowed: split the crate along meaning"),
     })
 }
 

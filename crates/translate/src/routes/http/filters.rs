@@ -11,7 +11,7 @@ use model::networking::{Cors, Fault, FaultAbort, FaultDelay, FaultError, Share};
 use super::matching;
 use crate::wire::duration;
 
-/// The filter that [`fault`] is for.
+/// The filter that [`fault()`] is for.
 pub(super) const FAULT: &str = "envoy.filters.http.fault";
 /// The filter that [`cors`] is for.
 pub(super) const CORS: &str = "envoy.filters.http.cors";
