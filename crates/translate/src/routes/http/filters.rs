@@ -13,7 +13,7 @@ use crate::wire::duration;
 
 /// The filter that [`fault()`] is for.
 pub(super) const FAULT: &str = "envoy.filters.http.fault";
-/// The filter that [`cors`] is for.
+/// The filter that [`cors()`] is for.
 pub(super) const CORS: &str = "envoy.filters.http.cors";
 
 /// Codes of gRPC by name.
