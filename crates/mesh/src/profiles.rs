@@ -137,6 +137,8 @@ pub struct ListenerProfile {
     pub ip_mode: IpMode,
     pub namespace: Text,
     pub labels: Labels,
+    /// The labels narrowed to those that some visible route's `sourceLabels` mentions.
+    pub source_labels: Labels,
     pub dns_domain: Text,
     pub cluster: Text,
     pub network: Text,
@@ -172,6 +174,7 @@ impl ListenerProfile {
             ip_mode: proxy.ip_mode(),
             namespace: proxy.namespace.clone(),
             labels: member.labels.clone(),
+            source_labels: member.source_labels(),
             dns_domain: proxy.dns_domain.clone(),
             cluster: proxy.cluster.clone(),
             network: proxy.network.clone(),

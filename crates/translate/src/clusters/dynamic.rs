@@ -26,8 +26,7 @@ pub(crate) fn cache_of(host: &Host, family: DnsLookupFamily) -> DnsCache {
 }
 
 /// The cache of names that no service has; `by_agent` where the agent resolves for the proxy.
-pub(crate) fn cache_of_any(by_agent: bool) -> DnsCache {
-    let family = DnsLookupFamily::V4Only;
+pub(crate) fn cache_of_any(family: DnsLookupFamily, by_agent: bool) -> DnsCache {
     DnsCache { name: "allow_any_dfp_dns_cache".into(), family, max_hosts: Some(1024), by_agent }
 }
 

@@ -45,6 +45,12 @@ pub(crate) fn dynamic_cache(
         .then(|| dynamic::cache_of(&service.host, dns::family(mode, settings)))
 }
 
+/// The cache of names that no service has, in filters and in their cluster; `by_agent` where the agent
+/// resolves for the proxy.
+pub(crate) fn dynamic_cache_of_any(mode: IpMode, by_agent: bool, settings: &Settings) -> DnsCache {
+    dynamic::cache_of_any(dns::family(mode, settings), by_agent)
+}
+
 /// The memos of clusters.
 #[derive(Default)]
 pub struct Memos {

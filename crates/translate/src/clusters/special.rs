@@ -7,7 +7,7 @@ use model::networking::OutboundMode;
 use model::settings::Settings;
 
 use super::balancer::Balancer;
-use super::dynamic::{self, DynamicDns};
+use super::dynamic::DynamicDns;
 use super::http::{HttpOptions, Upstream};
 use super::metadata::Metadata;
 use super::plan::{Assignment, ClusterPlan, Discovery};
@@ -72,7 +72,7 @@ fn black_hole(mesh: &MeshConfig) -> ClusterPlan {
 }
 
 fn any_dynamic_dns(profile: &ClusterProfile, mesh: &MeshConfig, settings: &Settings) -> ClusterPlan {
-    let cache = dynamic::cache_of_any(profile.dns_capture);
+    let cache = super::dynamic_cache_of_any(profile.ip_mode, profile.dns_capture, settings);
     ClusterPlan {
         discovery: Discovery::Dynamic(DynamicDns { cache, insecure: true }),
         limits: Some(Limits::plan(None, None, mesh, settings)),

@@ -21,7 +21,7 @@ use super::http_filters::{Extra, HttpFilters};
 use super::network_filters::filter;
 use super::tracing::Tracing;
 use super::{Class, base, connections};
-use crate::routes::InboundInputs;
+use crate::routes::{AnyNameInputs, InboundInputs};
 use crate::wire::{DnsCache, ads, duration};
 
 /// What the connection managers of a class may depend on, beyond what is said for each of them.
@@ -245,6 +245,8 @@ pub(crate) enum Routes {
     Discovered(Text),
     /// Sent inside the listener.
     Inline(Box<InboundInputs>),
+    /// Sent inside the listener: to whatever name a request calls.
+    AnyName(AnyNameInputs),
 }
 
 /// What is seldom said of a connection manager.
@@ -269,7 +271,7 @@ impl Hcm {
     pub(crate) fn route_name(&self) -> Option<&Text> {
         match &self.routes {
             Routes::Discovered(name) => Some(name),
-            Routes::Inline(_) => None,
+            Routes::Inline(_) | Routes::AnyName(_) => None,
         }
     }
 
@@ -299,6 +301,7 @@ impl Hcm {
 fn specifier(routes: &Routes) -> manager::RouteSpecifier {
     match routes {
         Routes::Inline(routes) => manager::RouteSpecifier::RouteConfig(routes.build()),
+        Routes::AnyName(routes) => manager::RouteSpecifier::RouteConfig(routes.build()),
         Routes::Discovered(name) => manager::RouteSpecifier::Rds(api::Rds {
             config_source: Some(ads()),
             route_config_name: name.to_string(),

@@ -77,7 +77,6 @@ pub(crate) enum TcpTarget {
     /// To this cluster.
     Cluster(Text),
     /// To these clusters by weight; zero weights already left out.
-    #[allow(dead_code, reason = "made by outbound listeners and gateways")]
     Weighted(Vec<(Text, u32)>),
 }
 
@@ -151,8 +150,9 @@ impl TcpProxy {
         list.extend(self.base.stats());
         list.extend(self.options.sni_forward_proxy.as_ref().map(|(cache, port)| sni_forward(cache, *port)));
         match (self.protocol, &self.target) {
-            (Protocol::Redis, TcpTarget::Cluster(cluster)) if self.base.redis => {
-                list.push(redis(&self.stat_prefix, cluster));
+            (Protocol::Redis, target) if self.base.redis => {
+                // Of several clusters the first one gets everything: weights are TCP proxies'.
+                list.extend(target.clusters().next().map(|cluster| redis(&self.stat_prefix, cluster)));
                 return list;
             }
             (Protocol::Mongo, _) if self.base.mongo => list.push(mongo(&self.stat_prefix)),

@@ -6,21 +6,27 @@
 //!                       └─ per workload: + filters with its tags ──> listener
 //! ```
 
+mod chain;
 mod claims;
+mod conflicts;
 mod listener;
 mod tcp;
 
 use envoy_api::{Part, Resource};
 use memo::{Memo, Shared};
+use mesh::Scope;
 
 use super::{Base, Class, Inputs};
-use claims::{ClaimInputs, Claimed};
+use claims::ClaimInputs;
+use conflicts::Claimed;
 use listener::{ChainInputs, ListenerInputs};
+use tcp::Asked;
 pub(crate) use tcp::options as tcp_options;
 
 /// The memos of outbound listeners.
 #[derive(Default)]
 pub(super) struct Memos {
+    asked: Memo<Shared<Scope>, Asked>,
     claims: Memo<ClaimInputs, Vec<Shared<Claimed>>>,
     claimed: Memo<Claimed, Claimed>,
     listeners: Memo<ListenerInputs, Resource>,
@@ -30,6 +36,7 @@ pub(super) struct Memos {
 impl Memos {
     /// See [`crate::Memos::sweep`].
     pub(super) fn sweep(&self) {
+        self.asked.sweep();
         self.claims.sweep();
         self.claimed.sweep();
         self.listeners.sweep();
@@ -46,19 +53,13 @@ impl Memos {
     }
 }
 
-/// The listeners.
+/// The listeners. What is for the workload itself alone is left out: it does not call itself through its proxy.
 pub(super) fn listeners(inputs: &Inputs, memos: &super::Memos) -> Vec<Shared<Resource>> {
     let base = Base::of(inputs, Class::SidecarOutbound, memos);
-    let claims = memos.outbound.claims.get(&ClaimInputs::of(inputs), |inputs| {
+    let claims = memos.outbound.claims.get(&ClaimInputs::of(inputs, &memos.outbound.asked), |inputs| {
         let claimed = claims::decide(inputs).into_iter();
         claimed.map(|one| memos.outbound.claimed.get(&one, Claimed::clone)).collect()
     });
-    let own = inputs.profile.ips.first().map(ToString::to_string);
-    let others =
-        claims.iter().filter(|one| one.endpoint.is_none() || one.endpoint.as_deref() != own.as_deref());
-    let make = |claimed: &Shared<Claimed>| {
-        let key = ListenerInputs::new(claimed, &base, inputs);
-        memos.outbound.listeners.get(&key, |key| key.build(memos))
-    };
-    others.map(make).collect()
+    let all = ListenerInputs::of_all(&claims, &base, inputs);
+    all.map(|key| memos.outbound.listeners.get(&key, |key| key.build(memos))).collect()
 }

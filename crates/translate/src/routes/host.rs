@@ -126,7 +126,7 @@ impl VirtualHost {
 }
 
 impl HostPlan {
-    fn plan(inputs: &HostInputs) -> Self {
+    pub(super) fn plan(inputs: &HostInputs) -> Self {
         let name = match &inputs.label {
             Label::Port(host, port) => with_port(host, *port),
             Label::CatchAll(name) => (*name).to_owned(),
@@ -142,7 +142,7 @@ impl HostPlan {
     }
 
     /// Renders.
-    fn build(&self) -> route::VirtualHost {
+    pub(super) fn build(&self) -> route::VirtualHost {
         let session = self.session.iter().map(|session| (session::FILTER.to_owned(), session.build()));
         let tls = if self.tls_only { TlsRequirementType::All } else { TlsRequirementType::None };
         route::VirtualHost {

@@ -29,11 +29,12 @@ use memo::{Memo, Shared};
 use mesh::{MergedGateway, RouteIndex, RouteProfile, Scope};
 use model::mesh_config::MeshConfig;
 use model::networking::OutboundMode;
+use model::proxy_config::ProxyHeaders;
 use model::settings::Settings;
 
 use crate::names;
 use domains::{Domain, DomainInputs};
-use host::HostMemos;
+use host::{HostMemos, HostPlan};
 pub(crate) use http::RoutePlan;
 use http::{CatchAllPlan, RouteSettings, RuleInputs};
 use name::RouteName;
@@ -177,9 +178,7 @@ fn catch_all(inputs: &Inputs, memos: &Memos) -> HostInputs {
     let policy = &inputs.scope.outbound;
     let (name, cluster): (_, Option<Name>) = match (policy.mode, &policy.egress_proxy) {
         (OutboundMode::RegistryOnly, _) => ("block_all", None),
-        (OutboundMode::AllowAnyDynamicDns, _) => {
-            ("allow_any_dynamic_dns", Some(names::ALLOW_ANY_DYNAMIC_DNS.into()))
-        }
+        (OutboundMode::AllowAnyDynamicDns, _) => (ANY_NAME, Some(names::ALLOW_ANY_DYNAMIC_DNS.into())),
         (OutboundMode::AllowAny, Some(proxy)) => {
             let port = proxy.port.unwrap_or_default();
             ("allow_any", Some(names::outbound(port, &proxy.subset, &proxy.host).into()))
@@ -187,29 +186,70 @@ fn catch_all(inputs: &Inputs, memos: &Memos) -> HostInputs {
         (OutboundMode::AllowAny, None) => ("allow_any", Some(names::PASSTHROUGH.into())),
     };
     let forwarded_host = inputs.profile.headers.x_forwarded_host.unwrap_or_default();
+    let routes = memos.single(RoutePlan::CatchAll(CatchAllPlan { name, cluster, forwarded_host }));
+    any_host(name, routes, inputs.attempts())
+}
+
+fn any_host(name: &'static str, routes: Shared<Vec<RoutePlan>>, attempts: bool) -> HostInputs {
     HostInputs {
         label: Label::CatchAll(name),
         domains: Domains::Any,
-        routes: memos.single(RoutePlan::CatchAll(CatchAllPlan { name, cluster, forwarded_host })),
+        routes,
         tls_only: false,
-        attempts: inputs.attempts(),
+        attempts,
         session: None,
+    }
+}
+
+/// What is called where any name is resolved that is called.
+pub(crate) const ANY_NAME: &str = "allow_any_dynamic_dns";
+
+/// The routes of requests to addresses that nothing is known of, where the names that they call are
+/// resolved; they stand inside the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AnyNameInputs {
+    /// Whether requests tell how often they were tried.
+    pub(crate) attempts: bool,
+    /// Whether they get `x-forwarded-host`.
+    pub(crate) forwarded_host: bool,
+}
+
+impl AnyNameInputs {
+    /// What proxies with these headers are sent.
+    pub(crate) fn of(headers: &ProxyHeaders) -> Self {
+        Self {
+            attempts: !headers.attempt_count_disabled.unwrap_or_default(),
+            forwarded_host: headers.x_forwarded_host.unwrap_or_default(),
+        }
+    }
+
+    /// Renders.
+    pub(crate) fn build(self) -> route::RouteConfiguration {
+        let cluster = Some(names::ALLOW_ANY_DYNAMIC_DNS.into());
+        let plan = CatchAllPlan { name: ANY_NAME, cluster, forwarded_host: self.forwarded_host };
+        let routes = Shared::new(vec![RoutePlan::CatchAll(plan)]);
+        let host = HostPlan::plan(&any_host(ANY_NAME, routes, self.attempts)).build();
+        route::RouteConfiguration { virtual_hosts: vec![Part::of(&host).bytes()], ..head(ANY_NAME) }
     }
 }
 
 impl ResourcePlan {
     fn build(&self) -> Resource {
-        let head = route::RouteConfiguration {
-            name: self.name.to_string(),
-            ignore_port_in_host_matching: true,
-            max_direct_response_body_size_bytes: Some(1 << 20),
-            validate_clusters: Some(false),
-            ..Default::default()
-        };
         let parts: Vec<Part> = self.hosts.iter().map(|host| (*host.part).clone()).collect();
         let clusters = self.hosts.iter().flat_map(|host| host.clusters.iter());
         let needs = Needs { clusters: distinct(clusters), ..Needs::default() };
-        Resource::with_parts(self.name.clone(), &head, field::VIRTUAL_HOSTS, &parts, needs)
+        Resource::with_parts(self.name.clone(), &head(&self.name), field::VIRTUAL_HOSTS, &parts, needs)
+    }
+}
+
+/// What every route configuration of outbound traffic says, beside its virtual hosts.
+fn head(name: &str) -> route::RouteConfiguration {
+    route::RouteConfiguration {
+        name: name.into(),
+        ignore_port_in_host_matching: true,
+        max_direct_response_body_size_bytes: Some(1 << 20),
+        validate_clusters: Some(false),
+        ..Default::default()
     }
 }
 

@@ -4,21 +4,21 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use memo::Shared;
+use memo::{Memo, Shared};
 use mesh::{EgressScope, EndpointFacts, Scope, ScopedService};
 use model::mesh_config::MeshConfig;
-use model::networking::{CaptureMode, EgressListener};
+use model::networking::{CaptureMode, EgressListener, OutboundMode};
 use model::proxy::{Interception, IpMode};
 use model::service::UNSPECIFIED;
 use model::settings::Settings;
-use model::{Labels, Protocol, Registry, Resolution, ServicePort, Text};
+use model::{Labels, Protocol, Registry, Resolution, Service, ServicePort, Text};
 
 use super::super::Inputs;
-use super::super::network_filters::TcpOptions;
-use super::super::{TcpTarget, network_filters};
-use super::tcp;
+use super::chain::{Chain, Terminal};
+use super::conflicts::{Claimed, Kind};
+use super::tcp::{self, Asked};
 use crate::addresses::AddressView;
-use crate::clusters::dynamic_cache;
+use crate::clusters::{dynamic_cache, dynamic_cache_of_any};
 use crate::wire::DnsCache;
 
 /// Everything that claims may depend on.
@@ -34,9 +34,11 @@ pub(super) struct ClaimInputs {
 /// What of the proxy decides about claims.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Client {
+    /// Its namespace, if a condition of a visible route asks for one; else empty.
     pub(super) namespace: Text,
     /// Labels that conditions of visible routes mention.
     pub(super) labels: Labels,
+    /// Its DNS domain, if some service has other names; else empty.
     pub(super) dns_domain: Text,
     pub(super) addresses: AddressView,
     pub(super) ip_mode: IpMode,
@@ -44,26 +46,29 @@ pub(super) struct Client {
     unprivileged: bool,
     reserved: Vec<u16>,
     http_proxy: u16,
+    dns_capture: bool,
 }
 
 impl ClaimInputs {
-    pub(super) fn of(inputs: &Inputs) -> Self {
+    pub(super) fn of(inputs: &Inputs, asked: &Memo<Shared<Scope>, Asked>) -> Self {
         let (profile, mesh, settings) = (&inputs.profile, &inputs.mesh, &inputs.settings);
+        let asked = asked.get(&inputs.scope, |scope| Asked::new(scope));
         let mut reserved = profile.reserved_ports.clone();
         reserved.extend([mesh.proxy_listen_port, mesh.proxy_inbound_listen_port]);
         let http_proxy =
             if profile.http_proxy_port == 0 { mesh.proxy_http_port } else { profile.http_proxy_port };
         let view = AddressView::new(&profile.cluster, profile.ip_mode, profile.auto_addresses, settings);
         let client = Client {
-            namespace: profile.namespace.clone(),
-            labels: tcp::narrowed(&profile.labels, &inputs.scope),
-            dns_domain: profile.dns_domain.clone(),
+            namespace: if asked.namespace { profile.namespace.clone() } else { Text::default() },
+            labels: profile.source_labels.clone(),
+            dns_domain: if asked.domain { profile.dns_domain.clone() } else { Text::default() },
             addresses: view,
             ip_mode: profile.ip_mode,
             interception: profile.interception,
             unprivileged: profile.unprivileged,
             reserved,
             http_proxy,
+            dns_capture: profile.dns_capture,
         };
         Self {
             scope: inputs.scope.clone(),
@@ -73,96 +78,27 @@ impl ClaimInputs {
             settings: settings.clone(),
         }
     }
-}
 
-/// An address and port with what listens there.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Claimed {
-    pub(super) name: Text,
-    /// Addresses to bind, the first one names the listener; a path for a Unix socket.
-    pub(super) binds: Vec<Text>,
-    pub(super) port: u16,
-    /// Whether the port is bound for itself; else captured traffic is handed on.
-    pub(super) real: bool,
-    pub(super) chains: Vec<Chain>,
-    /// The endpoint that a listener of a headless service is for.
-    pub(super) endpoint: Option<Text>,
-    kind: Kind,
-    protocol: Protocol,
-    locked: bool,
-}
-
-/// A filter chain.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Chain {
-    /// Matches HTTP by its first bytes.
-    pub(super) http: bool,
-    /// Server names, sorted; none for all.
-    pub(super) snis: Vec<Text>,
-    /// Destination addresses in CIDR form, sorted; none for all.
-    pub(super) cidrs: Vec<Text>,
-    /// Namespace and name of the VirtualService that it is of.
-    pub(super) rule: Option<(Text, Text)>,
-    pub(super) terminal: Terminal,
-}
-
-/// What a chain ends with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Terminal {
-    /// A connection manager that asks for these routes.
-    Http { route: Text, protocol: Protocol, absolute_url: bool, forward_proxies: Vec<DnsCache> },
-    /// A TCP proxy.
-    Tcp { stat_prefix: Text, target: TcpTarget, protocol: Protocol, options: Box<TcpOptions> },
-}
-
-impl Chain {
-    /// Whether every connection is for this chain.
-    pub(super) fn matches_all(&self) -> bool {
-        !self.http && self.snis.is_empty() && self.cidrs.is_empty()
+    /// The wildcard address that a listener of this proxy is called after.
+    pub(super) fn wildcard(&self) -> &'static str {
+        self.client.ip_mode.wildcard()
     }
 
-    fn same_match(&self, other: &Self) -> bool {
-        let ranges = self.cidrs.iter().map(|cidr| masked(cidr));
-        let same_ranges = ranges.eq(other.cidrs.iter().map(|cidr| masked(cidr)));
-        self.http == other.http && self.snis == other.snis && same_ranges
-    }
-}
-
-/// A range as bits and length, bits beyond the length cut off; text that is no range stands for itself.
-fn masked(cidr: &str) -> (u128, u32, Option<&str>) {
-    let (address, length) =
-        cidr.split_once('/').map_or((cidr, None), |(address, length)| (address, Some(length)));
-    let Ok(address) = address.parse::<IpAddr>() else { return (0, 0, Some(cidr)) };
-    let (bits, width) = match address {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
-        IpAddr::V6(v6) => (v6.to_bits(), 128),
-    };
-    let length = length.and_then(|length| length.parse::<u32>().ok()).unwrap_or(width).min(width);
-    let kept = bits.checked_shr(width - length).unwrap_or_default();
-    (kept, length + width, None)
-}
-
-/// What a port speaks, as far as listeners differ by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
-    Http,
-    Tcp,
-    Auto,
-}
-
-impl Kind {
-    fn of(protocol: Protocol) -> Self {
-        match protocol {
-            _ if protocol.is_http() => Self::Http,
-            Protocol::Auto => Self::Auto,
-            _ => Self::Tcp,
-        }
+    /// The address by which the proxy calls a service; the wildcard of its family for a service of a
+    /// ServiceEntry without one.
+    pub(super) fn address<'a>(&self, service: &'a Service) -> &'a str {
+        let address = self.client.addresses.first(service);
+        let external = service.registry == Registry::External;
+        if external && address == UNSPECIFIED { self.wildcard() } else { address }
     }
 }
 
 /// Decides every claim of a scope.
 pub(super) fn decide(inputs: &ClaimInputs) -> Vec<Claimed> {
-    let mut claims = Claims { inputs, by_key: BTreeMap::new() };
+    let resolves = inputs.scope.outbound.mode == OutboundMode::AllowAnyDynamicDns;
+    let (client, settings) = (&inputs.client, &inputs.settings);
+    let any_name = resolves.then(|| dynamic_cache_of_any(client.ip_mode, client.dns_capture, settings));
+    let mut claims = Claims { inputs, any_name, by_key: BTreeMap::new() };
     for egress in &inputs.scope.egress {
         claims.egress(egress);
     }
@@ -172,6 +108,8 @@ pub(super) fn decide(inputs: &ClaimInputs) -> Vec<Claimed> {
 
 struct Claims<'a> {
     inputs: &'a ClaimInputs,
+    /// The cache of names that no service has, where those are resolved.
+    any_name: Option<DnsCache>,
     by_key: BTreeMap<(Text, u16), Claimed>,
 }
 
@@ -179,8 +117,8 @@ struct Claims<'a> {
 #[derive(Clone, Copy)]
 struct Frame<'a> {
     egress: &'a EgressScope,
-    /// The address that the listener is bound to, empty if services decide.
-    bind: &'a str,
+    /// The addresses that the listener is bound to; none if services decide.
+    binds: &'a [Text],
     real: bool,
 }
 
@@ -192,14 +130,33 @@ struct Claim<'a> {
     frame: Frame<'a>,
 }
 
+/// Where a claim leads.
+#[derive(Default)]
+struct Place {
+    binds: Vec<Text>,
+    /// Destination addresses that tell claims of one place apart.
+    cidrs: Vec<Text>,
+    /// The endpoint of a headless service that it is for.
+    endpoint: Option<Text>,
+}
+
+impl Place {
+    fn at(binds: Vec<Text>) -> Self {
+        Self { binds, ..Self::default() }
+    }
+}
+
 impl<'a> Claims<'a> {
     fn egress(&mut self, egress: &'a EgressScope) {
         let listener = egress.listener.as_ref();
         let written = listener.map_or("", |listener| &listener.bind);
         let real = self.is_real(listener, written);
-        let local = self.inputs.client.ip_mode.localhost();
-        let bind = if written.is_empty() && real { local } else { written };
-        let frame = Frame { egress, bind, real };
+        let binds = match written {
+            "" if real => each_family(self.inputs.client.ip_mode, ["127.0.0.1", "::1"]),
+            "" => Vec::new(),
+            written => vec![written.into()],
+        };
+        let frame = Frame { egress, binds: &binds, real };
         match listener.and_then(|listener| listener.port.as_ref()) {
             Some(port) => {
                 let target = model::service::TargetPort::Number(port.number);
@@ -233,168 +190,170 @@ impl<'a> Claims<'a> {
     /// A port of a service in a listener for all ports; headless services are listened for at each endpoint.
     fn claim_service(&mut self, claim: Claim<'_>) {
         let service = &claim.scoped.service;
-        let address = self.inputs.client.addresses.first(service);
-        let headless = claim.frame.bind.is_empty()
+        let kind = Kind::of(claim.port.protocol);
+        let headless = claim.frame.binds.is_empty()
             && service.resolution == Resolution::Passthrough
-            && address == UNSPECIFIED
-            && Kind::of(claim.port.protocol) != Kind::Http;
+            && self.inputs.client.addresses.first(service) == UNSPECIFIED
+            && kind != Kind::Http
+            && claim.port.protocol != Protocol::Udp;
         if !headless {
             return self.claim(claim);
         }
         let found = self.inputs.facts.embedded(&service.host, &service.namespace);
         let of_port = found.iter().flat_map(|found| &found.endpoints);
-        let endpoints: Vec<_> = of_port.filter(|endpoint| endpoint.port_name == claim.port.name).collect();
-        if endpoints.is_empty() && service.registry != Registry::Kubernetes && service.selector.is_none() {
+        let mut endpoints = of_port.filter(|endpoint| endpoint.port_name == claim.port.name).peekable();
+        if endpoints.peek().is_none()
+            && service.registry != Registry::Kubernetes
+            && service.selector.is_none()
+        {
             return self.claim(claim);
         }
+        let by_range = self.inputs.settings.headless_filter_chain_listener && kind == Kind::Tcp;
         for endpoint in endpoints {
-            let addressed = endpoint.addresses.iter().all(|address| address.parse::<IpAddr>().is_ok());
-            if addressed && !endpoint.addresses.is_empty() {
-                let endpoint_address = endpoint.addresses.first().cloned();
-                self.put(claim, endpoint.addresses.clone(), None, endpoint_address);
+            let addresses = endpoint.addresses.clone();
+            if addresses.iter().all(|address| address.parse::<IpAddr>().is_ok()) {
+                let endpoint = addresses.first().cloned();
+                let (binds, cidrs) =
+                    if by_range { (self.wildcards(), addresses) } else { (addresses, Vec::new()) };
+                self.put(claim, Place { binds, cidrs, endpoint });
             }
         }
     }
 
     fn claim(&mut self, claim: Claim<'_>) {
-        let bind = claim.frame.bind;
-        if !bind.is_empty() {
-            return self.put(claim, vec![bind.into()], None, None);
+        if !self.may_bind(claim) {
+            return;
         }
-        let wildcard = self.wildcards();
-        if Kind::of(claim.port.protocol) == Kind::Http {
-            return self.put(claim, wildcard, None, None);
-        }
-        let service = &claim.scoped.service;
-        let all = self.inputs.client.addresses.all(service);
-        match all.first() {
-            None => self.put(claim, wildcard, None, None),
-            Some(first) if first.contains('/') => self.put(claim, wildcard, Some((*first).clone()), None),
-            Some(first) if &***first == UNSPECIFIED => self.put(claim, wildcard, None, None),
-            Some(_) => {
-                let binds = all.into_iter().cloned().collect();
-                self.put(claim, binds, None, None);
+        let place = match claim.frame.binds {
+            [] if Kind::of(claim.port.protocol) == Kind::Http => Place::at(self.wildcards()),
+            [] => self.place_of(&claim.scoped.service),
+            binds => Place::at(binds.to_vec()),
+        };
+        self.put(claim, place);
+    }
+
+    /// Whether the port is left to services: the proxy has listeners of its own at every address, and an
+    /// unprivileged one cannot bind low ports.
+    fn may_bind(&self, claim: Claim<'_>) -> bool {
+        let (client, number) = (&self.inputs.client, claim.port.number);
+        let everywhere = match claim.frame.binds.first() {
+            Some(bind) => **bind == *self.inputs.wildcard(),
+            None => Kind::of(claim.port.protocol) == Kind::Http,
+        };
+        let privileged = claim.frame.real && client.unprivileged && (1..1024).contains(&number);
+        !(privileged || everywhere && client.reserved.contains(&number))
+    }
+
+    /// At the service's own addresses; at every address, told apart by range, if it has a range of them.
+    fn place_of(&self, service: &Service) -> Place {
+        let all: Vec<Text> = self.inputs.client.addresses.all(service).into_iter().cloned().collect();
+        match all.first().map(|first| &**first) {
+            None => Place::at(self.wildcards()),
+            Some(UNSPECIFIED) if service.registry == Registry::External => Place::at(self.wildcards()),
+            Some(first) if first.contains('/') => {
+                Place { binds: self.wildcards(), cidrs: all, endpoint: None }
             }
+            Some(_) => Place::at(all),
         }
     }
 
     fn wildcards(&self) -> Vec<Text> {
-        match self.inputs.client.ip_mode {
-            IpMode::V4 => vec!["0.0.0.0".into()],
-            IpMode::V6 => vec!["::".into()],
-            IpMode::Dual => vec!["0.0.0.0".into(), "::".into()],
-        }
+        each_family(self.inputs.client.ip_mode, [UNSPECIFIED, "::"])
     }
 
     /// Puts a claim in against what is there.
-    fn put(&mut self, claim: Claim<'_>, binds: Vec<Text>, cidr: Option<Text>, endpoint: Option<Text>) {
+    fn put(&mut self, claim: Claim<'_>, place: Place) {
+        let (port, Some(first)) = (claim.port, place.binds.first().cloned()) else { return };
+        if claim.scoped.service.resolution == Resolution::Alias || port.protocol == Protocol::Udp {
+            return;
+        }
+        let key = (first, port.number);
+        if self.by_key.get(&key).is_some_and(|existing| existing.absorbs(port.protocol)) {
+            return;
+        }
+        let incoming = self.claimed(claim, place, &key.0);
+        match self.by_key.get_mut(&key) {
+            Some(existing) => existing.meet(incoming),
+            None => drop(self.by_key.insert(key, incoming)),
+        }
+    }
+
+    fn claimed(&self, claim: Claim<'_>, place: Place, first: &Text) -> Claimed {
         let port = claim.port;
-        let Some(first) = binds.first().cloned() else { return };
-        let is_wildcard = &*first == "0.0.0.0" || &*first == "::";
-        if claim.scoped.service.resolution == Resolution::Alias
-            || port.protocol == Protocol::Udp
-            || (is_wildcard && self.inputs.client.reserved.contains(&port.number))
-            || (claim.frame.real && self.inputs.client.unprivileged && port.number < 1024)
-        {
-            return;
+        let sniffed = **first == *self.inputs.wildcard() && port.protocol != Protocol::HttpProxy;
+        let kind = match Kind::of(port.protocol) {
+            Kind::Http if sniffed => Kind::Auto,
+            kind => kind,
+        };
+        let mut chains = Vec::new();
+        if Kind::of(port.protocol) != Kind::Http {
+            chains = self.tcp_chains(claim, &place, first);
         }
-        let key = (first.clone(), port.number);
-        let kind = Kind::of(port.protocol);
-        let place = Place { first: &first, is_wildcard, cidr: cidr.as_ref() };
-        if let Some(existing) = self.by_key.get(&key) {
-            if existing.locked || (kind == Kind::Http && existing.kind != Kind::Tcp) {
-                return;
-            }
-            let chains = self.chains(claim, kind, place);
-            if let Some(existing) = self.by_key.get_mut(&key) {
-                existing.meet(kind, port.protocol, chains);
-            }
-            return;
+        if kind != Kind::Tcp {
+            chains.push(Chain { http: kind == Kind::Auto, ..Chain::of(self.http(claim, first)) });
         }
-        let chains = self.chains(claim, kind, place);
-        let stored = if kind == Kind::Http && is_wildcard { Kind::Auto } else { kind };
-        let claimed = Claimed {
+        Claimed {
             name: format!("{first}_{}", port.number).into(),
-            binds,
+            binds: place.binds,
             port: port.number,
             real: claim.frame.real,
             chains,
-            endpoint,
-            kind: stored,
+            kind,
             protocol: port.protocol,
             locked: false,
-        };
-        self.by_key.insert(key, claimed);
+        }
     }
 
-    fn chains(&self, claim: Claim<'_>, kind: Kind, place: Place<'_>) -> Vec<Chain> {
-        let mut chains = Vec::new();
-        if kind != Kind::Http {
-            let context = tcp::Context {
-                inputs: self.inputs,
-                egress: claim.frame.egress,
-                scoped: claim.scoped,
-                port: claim.port,
-                cidr: place.cidr,
-                on_wildcard: place.is_wildcard,
-            };
-            chains = context.chains();
-        }
-        if kind != Kind::Tcp {
-            chains.push(self.http_chain(claim, kind, place));
-        }
+    fn tcp_chains(&self, claim: Claim<'_>, place: &Place, first: &Text) -> Vec<Chain> {
+        let context = tcp::Context {
+            inputs: self.inputs,
+            egress: claim.frame.egress,
+            scoped: claim.scoped,
+            port: claim.port,
+            cidrs: &place.cidrs,
+            on_wildcard: **first == *self.inputs.wildcard(),
+            of_endpoint: place.endpoint.is_some(),
+        };
+        let mut chains = context.chains();
+        chains.iter_mut().for_each(|chain| chain.endpoint.clone_from(&place.endpoint));
         chains
     }
 
-    fn http_chain(&self, claim: Claim<'_>, kind: Kind, place: Place<'_>) -> Chain {
-        let service = &claim.scoped.service;
-        let route = match kind {
-            _ if place.first.starts_with("unix://") => place.first.clone(),
-            Kind::Auto if !place.is_wildcard => format!("{}:{}", service.host, claim.port.number).into(),
-            _ => claim.port.number.to_string().into(),
+    fn http(&self, claim: Claim<'_>, first: &Text) -> Terminal {
+        let (service, port) = (&claim.scoped.service, claim.port);
+        let own = Kind::of(port.protocol) == Kind::Auto && **first != *self.inputs.wildcard();
+        let route = match port.number {
+            0 => first.clone(),
+            number if own => format!("{}:{number}", service.host).into(),
+            number => number.to_string().into(),
         };
-        let cache =
-            dynamic_cache(service, claim.port.protocol, self.inputs.client.ip_mode, &self.inputs.settings);
-        Chain {
-            http: kind == Kind::Auto || place.is_wildcard,
-            snis: Vec::new(),
-            cidrs: Vec::new(),
-            rule: None,
-            terminal: Terminal::Http {
-                route,
-                protocol: claim.port.protocol,
-                absolute_url: false,
-                forward_proxies: cache.into_iter().collect(),
-            },
+        let (mode, settings) = (self.inputs.client.ip_mode, &self.inputs.settings);
+        let cache = dynamic_cache(service, port.protocol, mode, settings);
+        Terminal::Http {
+            route,
+            protocol: port.protocol,
+            absolute_url: false,
+            forward_proxies: cache.into_iter().chain(self.any_name.clone()).collect(),
         }
     }
 
     /// The explicit HTTP proxy, on the loopback address.
     fn http_proxy(&mut self) {
         let port = self.inputs.client.http_proxy;
-        if port == 0 {
-            return;
-        }
-        let bind: Text = self.inputs.client.ip_mode.localhost().into();
-        let chain = Chain {
-            http: false,
-            snis: Vec::new(),
-            cidrs: Vec::new(),
-            rule: None,
-            terminal: Terminal::Http {
-                route: "http_proxy".into(),
-                protocol: Protocol::HttpProxy,
-                absolute_url: true,
-                forward_proxies: Vec::new(),
-            },
-        };
+        let binds = each_family(self.inputs.client.ip_mode, ["127.0.0.1", "::1"]);
+        let (true, Some(bind)) = (port != 0, binds.first().cloned()) else { return };
+        let chain = Chain::of(Terminal::Http {
+            route: "http_proxy".into(),
+            protocol: Protocol::HttpProxy,
+            absolute_url: true,
+            forward_proxies: self.any_name.iter().cloned().collect(),
+        });
         let claimed = Claimed {
             name: format!("{bind}_{port}").into(),
-            binds: vec![bind.clone()],
+            binds,
             port,
             real: true,
             chains: vec![chain],
-            endpoint: None,
             kind: Kind::Http,
             protocol: Protocol::HttpProxy,
             locked: true,
@@ -403,54 +362,11 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Where a claim leads.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    first: &'a Text,
-    is_wildcard: bool,
-    cidr: Option<&'a Text>,
-}
-
-impl Claimed {
-    /// What happens when another port claims the same place (xds-semantics, conflict resolution).
-    fn meet(&mut self, incoming: Kind, protocol: Protocol, chains: Vec<Chain>) {
-        let own = |protocol| matches!(protocol, Protocol::Mongo | Protocol::Mysql);
-        if (own(self.protocol) || own(protocol)) && self.protocol != protocol {
-            return;
-        }
-        match (self.kind, incoming) {
-            (Kind::Http, Kind::Auto) => {
-                self.chains = chains;
-                self.kind = Kind::Auto;
-            }
-            (Kind::Http | Kind::Auto, Kind::Http) => {}
-            (Kind::Auto, Kind::Auto) => {
-                self.merge(chains.into_iter().filter(|chain| matches!(chain.terminal, Terminal::Tcp { .. })));
-            }
-            (kind, incoming) => {
-                self.merge(chains);
-                if kind != incoming {
-                    self.kind = Kind::Auto;
-                }
-            }
-        }
+/// Of an IPv4 and an IPv6 address those that a proxy has a use for.
+fn each_family(mode: IpMode, [v4, v6]: [&str; 2]) -> Vec<Text> {
+    match mode {
+        IpMode::V4 => vec![v4.into()],
+        IpMode::V6 => vec![v6.into()],
+        IpMode::Dual => vec![v4.into(), v6.into()],
     }
-
-    fn merge(&mut self, chains: impl IntoIterator<Item = Chain>) {
-        for chain in chains {
-            if !self.chains.iter().any(|known| known.same_match(&chain)) {
-                self.chains.push(chain);
-            }
-        }
-    }
-}
-
-/// A TCP terminal.
-pub(super) fn tcp_terminal(
-    stat_prefix: Text,
-    target: TcpTarget,
-    protocol: Protocol,
-    options: network_filters::TcpOptions,
-) -> Terminal {
-    Terminal::Tcp { stat_prefix, target, protocol, options: Box::new(options) }
 }

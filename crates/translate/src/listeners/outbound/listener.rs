@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use envoy_api::envoy::config::core::v3::{CidrRange, TrafficDirection};
+use envoy_api::envoy::config::core::v3::TrafficDirection;
 use envoy_api::envoy::config::listener::v3 as api;
 use envoy_api::{Name, Needs, Part, Resource, field};
 use memo::Shared;
 use model::Text;
 
-use super::claims::{Chain, Claimed, Terminal};
+use super::chain::{Chain, Terminal};
+use super::conflicts::Claimed;
 use crate::listeners::hcm::HttpBase;
 use crate::listeners::listener_filters as filters;
 use crate::listeners::network_filters::TcpBase;
-use crate::listeners::virtual_outbound::catch_all;
+use crate::listeners::virtual_outbound::{catch_all, plain_http};
 use crate::listeners::{Base, Hcm, HcmOptions, Inputs, Memos, Routes, TcpProxy};
 use crate::wire::{address, duration, object_metadata, pipe};
 
@@ -25,6 +26,8 @@ pub(super) struct ListenerInputs {
     tcp: Shared<TcpBase>,
     /// Where connections go that no chain is for.
     catch_all: Text,
+    /// The workload's own address, where a chain is for the endpoint there.
+    own: Option<Text>,
     head: Head,
 }
 
@@ -50,31 +53,46 @@ pub(super) struct ChainInputs {
 }
 
 impl ListenerInputs {
-    pub(super) fn new(claimed: &Shared<Claimed>, base: &Base, inputs: &Inputs) -> Self {
-        let http = claimed.chains.iter().any(|chain| matches!(chain.terminal, Terminal::Http { .. }));
+    /// Those of all claims.
+    pub(super) fn of_all(
+        claims: &[Shared<Claimed>],
+        base: &Base,
+        inputs: &Inputs,
+    ) -> impl Iterator<Item = Self> {
         let settings = &inputs.settings;
-        Self {
-            claimed: claimed.clone(),
-            http: http.then(|| base.http.clone()),
-            tcp: base.tcp.clone(),
-            catch_all: catch_all(inputs),
-            head: Head {
-                exact_balance: inputs.profile.outbound_exact_balance,
-                detection_timeout: inputs.mesh.protocol_detection_timeout,
-                handshake_timeout: settings.transport_socket_connect_timeout,
-                per_event: settings.max_connections_per_event_loop,
-                http10: settings.http10,
-            },
-        }
+        let head = Head {
+            exact_balance: inputs.profile.outbound_exact_balance,
+            detection_timeout: inputs.mesh.protocol_detection_timeout,
+            handshake_timeout: settings.transport_socket_connect_timeout,
+            per_event: settings.max_connections_per_event_loop,
+            http10: settings.http10,
+        };
+        let own: Option<Text> = inputs.profile.ips.first().map(|ip| ip.to_string().into());
+        let catch_all = catch_all(inputs);
+        claims.iter().filter_map(move |claimed| {
+            let is_own = |chain: &Chain| chain.endpoint.is_some() && chain.endpoint == own;
+            if claimed.chains.iter().all(is_own) {
+                return None;
+            }
+            let http = claimed.chains.iter().any(|chain| matches!(chain.terminal, Terminal::Http { .. }));
+            Some(Self {
+                claimed: claimed.clone(),
+                http: http.then(|| base.http.clone()),
+                tcp: base.tcp.clone(),
+                catch_all: catch_all.clone(),
+                own: own.clone().filter(|_| claimed.chains.iter().any(is_own)),
+                head,
+            })
+        })
     }
 
     pub(super) fn build(&self, memos: &Memos) -> Resource {
         let (claimed, head) = (&self.claimed, &self.head);
-        let mut addresses = claimed.binds.iter().map(|bind| match bind.strip_prefix("unix://") {
-            Some(path) => pipe(path),
-            None => address(bind, claimed.port),
+        let mut addresses = claimed.binds.iter().map(|bind| match claimed.port {
+            0 => pipe(bind.strip_prefix("unix://").unwrap_or(bind)),
+            port => address(bind, port),
         });
-        let inspects_http = claimed.chains.iter().any(|chain| chain.http);
+        let inspects_http = self.chains().any(|(_, chain)| chain.http);
         let timeout = if inspects_http { head.detection_timeout } else { Duration::ZERO };
         let per_event = Some(head.per_event).filter(|number| claimed.real && *number > 0);
         let (listed, default) = self.arranged();
@@ -103,18 +121,23 @@ impl ListenerInputs {
     }
 
     /// The chains that are listed, and the default one: that which every connection is for, if there are
-    /// others; else what is done with unknown destinations, unless the only chain is for all.
+    /// others; else what is done with unknown destinations, unless the only chain is for all. Of several
+    /// chains for everything the last one counts.
     fn arranged(&self) -> (Vec<usize>, Option<api::FilterChain>) {
-        let chains = &self.claimed.chains;
-        let all: Vec<usize> = (0..chains.len()).collect();
-        match chains.iter().position(Chain::matches_all) {
-            Some(_) if chains.len() == 1 => (all, None),
-            Some(at) => {
-                let others = all.into_iter().filter(|one| *one != at).collect();
-                (others, self.chain(at).build())
-            }
-            None => (all, Some(self.passthrough())),
+        let all = self.chains().filter(|(_, chain)| chain.matches_all()).map(|(at, _)| at).last();
+        let others: Vec<usize> =
+            self.chains().filter(|(_, chain)| !chain.matches_all()).map(|(at, _)| at).collect();
+        match all {
+            Some(at) if others.is_empty() => (vec![at], None),
+            Some(at) => (others, self.chain(at).build()),
+            None => (others, Some(self.passthrough())),
         }
+    }
+
+    /// The chains that the workload has a use for.
+    fn chains(&self) -> impl Iterator<Item = (usize, &Chain)> {
+        let all = self.claimed.chains.iter().enumerate();
+        all.filter(|(_, chain)| self.own.is_none() || chain.endpoint != self.own)
     }
 
     fn chain(&self, at: usize) -> ChainInputs {
@@ -142,13 +165,13 @@ impl ListenerInputs {
             Terminal::Tcp { options, .. } => !chain.snis.is_empty() || options.sni_forward_proxy.is_some(),
             Terminal::Http { .. } => !chain.snis.is_empty(),
         };
-        let tls = self.claimed.chains.iter().any(by_name).then(filters::tls_inspector);
+        let tls = self.chains().any(|(_, chain)| by_name(chain)).then(filters::tls_inspector);
         tls.into_iter().chain(inspects_http.then(filters::http_inspector)).collect()
     }
 
     fn needs(&self) -> Needs {
         let (mut clusters, mut routes): (Vec<Name>, Vec<Name>) = (Vec::new(), Vec::new());
-        for chain in &self.claimed.chains {
+        for (_, chain) in self.chains() {
             match &chain.terminal {
                 Terminal::Http { route, .. } => routes.push(route.clone()),
                 Terminal::Tcp { target, .. } => clusters.extend(target.clusters().cloned()),
@@ -201,32 +224,20 @@ impl ChainInputs {
                 .rule
                 .as_ref()
                 .map(|(namespace, name)| object_metadata("virtual-service", namespace, name)),
-            transport_socket_connect_timeout: Some(duration(self.handshake_timeout)),
+            transport_socket_connect_timeout: (!self.handshake_timeout.is_zero())
+                .then(|| duration(self.handshake_timeout)),
             ..Default::default()
         })
     }
 
     fn matches(&self, chain: &Chain) -> api::FilterChainMatch {
-        let protocols: &[&str] = match (chain.http, self.http10) {
-            (false, _) => &[],
-            (true, false) => &["http/1.1", "h2c"],
-            (true, true) => &["http/1.0", "http/1.1", "h2c"],
-        };
+        let protocols = if chain.http { plain_http(self.http10) } else { &[] };
         api::FilterChainMatch {
             transport_protocol: if chain.http { "raw_buffer".into() } else { String::new() },
             application_protocols: protocols.iter().map(|&word| word.to_owned()).collect(),
-            server_names: chain.snis.iter().map(ToString::to_string).collect(),
-            prefix_ranges: chain.cidrs.iter().filter_map(range).collect(),
+            server_names: chain.server_names().iter().map(ToString::to_string).collect(),
+            prefix_ranges: chain.ranges().collect(),
             ..Default::default()
         }
     }
-}
-
-/// `10.0.0.0/8`, or a single address; what is neither matches nothing and is left out.
-fn range(cidr: &Text) -> Option<CidrRange> {
-    let (address, length) = match cidr.split_once('/') {
-        Some((address, length)) => (address, length.parse().ok()?),
-        None => (&**cidr, if cidr.contains(':') { 128 } else { 32 }),
-    };
-    Some(CidrRange { address_prefix: address.into(), prefix_len: Some(length) })
 }

@@ -4,34 +4,44 @@ use std::collections::BTreeSet;
 
 use mesh::{EgressScope, MESH, Scope, ScopedService};
 use model::networking::{
-    DestinationRule, HashKey, L4Match, RouteDestination, TlsMatch, TrafficPolicy, VirtualService,
+    DestinationRule, HashKey, L4Match, RouteDestination, TcpRoute, TlsMatch, TrafficPolicy, VirtualService,
 };
-use model::service::UNSPECIFIED;
 use model::{Labels, Resolution, ServicePort, Text};
 
 use super::super::TcpTarget;
 use super::super::network_filters::TcpOptions;
-use super::claims::{Chain, ClaimInputs, Terminal, tcp_terminal};
+use super::chain::{Chain, Terminal};
+use super::claims::ClaimInputs;
 use crate::clusters::{dynamic_cache, stat_name};
 use crate::names;
 use crate::routes::alternates;
 
-/// Of a proxy's labels those that conditions of visible TLS and TCP routes mention.
-pub(super) fn narrowed(labels: &Labels, scope: &Scope) -> Labels {
-    let mut keys: BTreeSet<&Text> = BTreeSet::new();
-    for service in scope.egress.iter().flat_map(|egress| &egress.virtual_services) {
-        let tls = service.tls.iter().flat_map(|route| &route.matches).map(|one| &one.source_labels);
-        let tcp = service.tcp.iter().flat_map(|route| &route.matches).map(|one| &one.source_labels);
-        keys.extend(tls.chain(tcp).flat_map(|labels| labels.iter().map(|(key, _)| key)));
+/// What a scope asks of the proxies that see it, so that proxies which differ in nothing else share its
+/// claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Whether a condition of a TLS or TCP route names the client's namespace.
+    pub(super) namespace: bool,
+    /// Whether some service has other names, which are shortened by the client's DNS domain.
+    pub(super) domain: bool,
+}
+
+impl Asked {
+    pub(super) fn new(scope: &Scope) -> Self {
+        let named = |service: &VirtualService| {
+            let tls = service.tls.iter().flat_map(|route| &route.matches).map(|one| &one.source_namespace);
+            let tcp = service.tcp.iter().flat_map(|route| &route.matches).map(|one| &one.source_namespace);
+            tls.chain(tcp).any(|namespace| !namespace.is_empty())
+        };
+        Self {
+            namespace: scope.egress.iter().flat_map(|egress| &egress.virtual_services).any(|one| named(one)),
+            domain: scope
+                .egress
+                .iter()
+                .flat_map(|egress| &egress.services)
+                .any(|scoped| !scoped.aliases.is_empty()),
+        }
     }
-    if keys.is_empty() {
-        return Labels::default();
-    }
-    labels
-        .iter()
-        .filter(|(key, _)| keys.contains(key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
 }
 
 /// One port of a service and where it is listened for.
@@ -40,8 +50,11 @@ pub(super) struct Context<'a> {
     pub(super) egress: &'a EgressScope,
     pub(super) scoped: &'a ScopedService,
     pub(super) port: &'a ServicePort,
-    pub(super) cidr: Option<&'a Text>,
+    /// Destination addresses that tell services of one place apart.
+    pub(super) cidrs: &'a [Text],
     pub(super) on_wildcard: bool,
+    /// Whether it is for one endpoint of a headless service, which its address tells apart.
+    pub(super) of_endpoint: bool,
 }
 
 impl Context<'_> {
@@ -58,26 +71,28 @@ impl Context<'_> {
     }
 
     fn tls_chains(&self, services: &[&VirtualService]) -> Vec<Chain> {
+        let routes =
+            services.iter().flat_map(|service| service.tls.iter().map(move |route| (service, route)));
+        let conditions = routes
+            .filter(|(_, route)| leads_somewhere(&route.routes))
+            .flat_map(|(service, route)| route.matches.iter().map(move |one| (service, route, one)))
+            .filter(|(.., one)| self.is_for_us(&Condition::of_tls(one)));
         let mut chains = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut cidrs: Vec<Text> = self.cidr.cloned().into_iter().collect();
-        for service in services {
-            for route in &service.tls {
-                for one in route.matches.iter().filter(|one| self.is_for_us(Condition::of_tls(one))) {
-                    if !seen.insert((one.sni_hosts.clone(), one.destination_subnets.clone())) {
-                        continue;
-                    }
-                    if !one.destination_subnets.is_empty() {
-                        // What a condition says of addresses holds for those after it too, as istiod has it.
-                        cidrs.clone_from(&one.destination_subnets);
-                    }
-                    chains.extend(self.chain(&one.sni_hosts, &cidrs, &route.routes, service));
-                }
+        let mut cidrs = self.cidrs;
+        for (service, route, one) in conditions {
+            if !one.destination_subnets.is_empty() && !self.is_socket() {
+                // What a condition says of addresses holds for those after it too, as istiod has it.
+                cidrs = &one.destination_subnets;
+            }
+            if seen.insert((&one.sni_hosts, &one.destination_subnets)) {
+                let chain =
+                    Chain { rule: Some(object(service)), ..Chain::of(self.to(&route.routes, service)) };
+                chains.push(chain.matching(&one.sni_hosts, cidrs));
             }
         }
         if chains.is_empty() {
-            let cidrs: Vec<Text> = self.cidr.cloned().into_iter().collect();
-            chains.push(self.default_chain(&self.default_names(), &cidrs));
+            chains.push(self.default_chain(&self.default_names()));
         }
         chains
     }
@@ -85,10 +100,11 @@ impl Context<'_> {
     /// Without a rule the server name tells services apart only where the address does not.
     fn default_names(&self) -> Vec<Text> {
         let service = &self.scoped.service;
-        let address = self.inputs.client.addresses.first(service);
+        let address = self.inputs.address(service);
         let by_name = service.resolution == Resolution::DynamicDns && service.host.is_wildcard();
-        let no_address = address.is_empty() || (address == UNSPECIFIED && self.on_wildcard);
-        if self.cidr.is_none() && !no_address && !by_name {
+        let no_address = address.is_empty() || address.contains('/');
+        let anywhere = self.on_wildcard && address == self.inputs.wildcard();
+        if self.of_endpoint || !(by_name || no_address || anywhere || !self.cidrs.is_empty()) {
             return Vec::new();
         }
         let mut names = vec![service.host.text().clone()];
@@ -103,35 +119,50 @@ impl Context<'_> {
         names
     }
 
+    /// Rules by address come first; the first one for all addresses ends the list.
     fn tcp_chains(&self, services: &[&VirtualService]) -> Vec<Chain> {
-        let own: Vec<Text> = self.cidr.cloned().into_iter().collect();
+        let routes =
+            services.iter().flat_map(|service| service.tcp.iter().map(move |route| (service, route)));
         let mut chains = Vec::new();
-        for service in services {
-            for route in &service.tcp {
-                let matched = || route.matches.iter().filter(|one| self.is_for_us(Condition::of_tcp(one)));
-                let anywhere =
-                    route.matches.is_empty() || matched().any(|one| one.destination_subnets.is_empty());
-                if anywhere {
-                    chains.extend(self.chain(&[], &own, &route.routes, service));
+        for (service, route) in routes.filter(|(_, route)| leads_somewhere(&route.routes)) {
+            match self.reach(route) {
+                Reach::Nothing => {}
+                Reach::Everything => {
+                    let chain =
+                        Chain { rule: Some(object(service)), ..Chain::of(self.to(&route.routes, service)) };
+                    chains.push(chain.matching(&[], self.cidrs));
                     return chains;
                 }
-                let mut subnets: Vec<Text> =
-                    matched().flat_map(|one| one.destination_subnets.clone()).collect();
-                if subnets.is_empty() {
-                    continue;
-                }
-                chains.extend(self.chain(&[], &subnets, &route.routes, service));
-                subnets.sort();
-                if subnets == own {
-                    return chains;
+                // These do not say what they are of, as in istiod.
+                Reach::Subnets(subnets) => {
+                    chains.push(Chain::of(self.to(&route.routes, service)).matching(&[], &subnets));
                 }
             }
         }
-        chains.push(self.default_chain(&[], &own));
+        let default = self.default_chain(&[]);
+        if !chains.iter().any(|chain| chain.cidrs == default.cidrs) {
+            chains.push(default);
+        }
         chains
     }
 
-    fn is_for_us(&self, condition: Condition<'_>) -> bool {
+    /// What a rule is for here.
+    fn reach(&self, route: &TcpRoute) -> Reach {
+        let matched = || route.matches.iter().filter(|one| self.is_for_us(&Condition::of_tcp(one)));
+        let everything = |one: &L4Match| one.destination_subnets.is_empty() || self.is_socket();
+        if route.matches.is_empty() || matched().any(everything) {
+            return Reach::Everything;
+        }
+        let subnets: Vec<Text> = matched().flat_map(|one| one.destination_subnets.iter().cloned()).collect();
+        if subnets.is_empty() { Reach::Nothing } else { Reach::Subnets(subnets) }
+    }
+
+    /// Whether it is listened for at a Unix socket, where no address was called.
+    fn is_socket(&self) -> bool {
+        self.port.number == 0
+    }
+
+    fn is_for_us(&self, condition: &Condition<'_>) -> bool {
         let mesh = condition.gateways.is_empty() || condition.gateways.iter().any(|one| &**one == MESH);
         mesh && condition.source_labels.selects(&self.inputs.client.labels)
             && (condition.port == 0 || condition.port == self.port.number)
@@ -139,8 +170,8 @@ impl Context<'_> {
                 || *condition.source_namespace == self.inputs.client.namespace)
     }
 
-    /// To the service's own cluster.
-    fn default_chain(&self, snis: &[Text], cidrs: &[Text]) -> Chain {
+    /// To the service's own cluster: at its only port, whatever port is listened on.
+    fn default_chain(&self, snis: &[Text]) -> Chain {
         let service = &self.scoped.service;
         let number = match self.scoped.port_list() {
             [only] => only.number,
@@ -148,61 +179,54 @@ impl Context<'_> {
         };
         let cluster: Text = names::outbound(number, "", &service.host).into();
         let rule = self.inputs.scope.rule(&service.host).map(|rule| &rule.rule);
-        let mut options = options(rule, "");
         let (mode, settings) = (self.inputs.client.ip_mode, &self.inputs.settings);
         let cache = dynamic_cache(service, self.port.protocol, mode, settings);
-        options.sni_forward_proxy = cache.map(|cache| (cache, self.port.number));
+        let options = TcpOptions {
+            sni_forward_proxy: cache.map(|cache| (cache, self.port.number)),
+            ..options(rule, "")
+        };
         let pattern = &self.inputs.mesh.outbound_cluster_stat_name;
-        let stat_prefix = stat_name(pattern, service, self.port, "").unwrap_or_else(|| cluster.clone());
-        let terminal = tcp_terminal(stat_prefix, TcpTarget::Cluster(cluster), self.port.protocol, options);
-        chain(snis, cidrs, None, terminal)
+        // The port's name is not part of the statistics' names here, as in istiod.
+        let unnamed = || ServicePort { name: Text::default(), number, ..self.port.clone() };
+        let named = if pattern.is_empty() { None } else { stat_name(pattern, service, &unnamed(), "") };
+        let stat_prefix = named.unwrap_or_else(|| cluster.clone());
+        Chain::of(self.proxy(stat_prefix, TcpTarget::Cluster(cluster), options)).matching(snis, self.cidrs)
     }
 
-    /// To the destinations of a rule; `None` if it has none.
-    fn chain(
-        &self,
-        snis: &[Text],
-        cidrs: &[Text],
-        routes: &[RouteDestination],
-        service: &VirtualService,
-    ) -> Option<Chain> {
-        let first = routes.first()?;
-        let destination = &first.destination;
-        let rule = self.inputs.scope.rule(&destination.host).map(|rule| &rule.rule);
-        let options = options(rule, &destination.subset);
-        let (stat_prefix, target) = match routes {
-            [_] => {
-                let cluster = self.cluster(first);
-                (self.stat_prefix(first, &cluster), TcpTarget::Cluster(cluster))
-            }
-            many => {
-                let weighted = many.iter().filter(|route| route.weight > 0);
-                let clusters = weighted.map(|route| (self.cluster(route), route.weight)).collect();
-                let key = &service.meta.key;
-                (format!("{}.{}", key.name, key.namespace).into(), TcpTarget::Weighted(clusters))
-            }
-        };
-        let rule = (service.meta.key.namespace.clone(), service.meta.key.name.clone());
-        let terminal = tcp_terminal(stat_prefix, target, self.port.protocol, options);
-        Some(chain(snis, cidrs, Some(rule), terminal))
+    /// To the destinations of a rule. The first one's DestinationRule counts for all; its subset only where
+    /// it is the only one.
+    fn to(&self, routes: &[RouteDestination], service: &VirtualService) -> Terminal {
+        let rule = routes.first().and_then(|first| self.inputs.scope.rule(&first.destination.host));
+        let rule = rule.map(|rule| &rule.rule);
+        if let [only] = routes {
+            let cluster = self.cluster(only);
+            let options = options(rule, &only.destination.subset);
+            return self.proxy(self.stat_prefix(only, &cluster), TcpTarget::Cluster(cluster), options);
+        }
+        let weighted = routes.iter().filter(|route| route.weight > 0);
+        let clusters = weighted.map(|route| (self.cluster(route), route.weight)).collect();
+        let key = &service.meta.key;
+        let stat_prefix = format!("{}.{}", key.name, key.namespace).into();
+        self.proxy(stat_prefix, TcpTarget::Weighted(clusters), options(rule, ""))
+    }
+
+    fn proxy(&self, stat_prefix: Text, target: TcpTarget, options: TcpOptions) -> Terminal {
+        Terminal::Tcp { stat_prefix, target, protocol: self.port.protocol, options: Box::new(options) }
     }
 
     fn stat_prefix(&self, route: &RouteDestination, cluster: &Text) -> Text {
         let destination = &route.destination;
         let pattern = &self.inputs.mesh.outbound_cluster_stat_name;
         let scoped = self.inputs.scope.service(&destination.host);
-        let named = scoped.and_then(|scoped| {
-            let number = destination.port.unwrap_or(self.port.number);
-            let port = scoped.port(number).unwrap_or(self.port);
-            stat_name(pattern, &scoped.service, port, &destination.subset)
-        });
+        let named =
+            scoped.and_then(|scoped| stat_name(pattern, &scoped.service, self.port, &destination.subset));
         named.unwrap_or_else(|| cluster.clone())
     }
 
     fn cluster(&self, route: &RouteDestination) -> Text {
         let destination = &route.destination;
         let scoped = self.inputs.scope.service(&destination.host);
-        let only = scoped.and_then(|scoped| match scoped.service.ports.as_slice() {
+        let only = scoped.and_then(|scoped| match scoped.port_list() {
             [only] => Some(only.number),
             _ => None,
         });
@@ -210,6 +234,22 @@ impl Context<'_> {
         let alias = scoped.and_then(|scoped| scoped.service.external_name.as_ref());
         names::outbound(port, &destination.subset, alias.unwrap_or(&destination.host)).into()
     }
+}
+
+/// Which connections a TCP rule is for.
+enum Reach {
+    Nothing,
+    Everything,
+    Subnets(Vec<Text>),
+}
+
+/// Whether some destination gets traffic; a rule without any is passed over.
+fn leads_somewhere(routes: &[RouteDestination]) -> bool {
+    routes.len() == 1 || routes.iter().any(|route| route.weight > 0)
+}
+
+fn object(service: &VirtualService) -> (Text, Text) {
+    (service.meta.key.namespace.clone(), service.meta.key.name.clone())
 }
 
 /// What TLS and TCP conditions have in common.
@@ -240,37 +280,33 @@ impl<'a> Condition<'a> {
     }
 }
 
-fn chain(snis: &[Text], cidrs: &[Text], rule: Option<(Text, Text)>, terminal: Terminal) -> Chain {
-    let any = snis.iter().any(|name| &**name == "*");
-    let mut snis = if any { Vec::new() } else { snis.to_vec() };
-    snis.sort();
-    let mut cidrs: Vec<Text> = cidrs.iter().filter(|cidr| !cidr.starts_with(UNSPECIFIED)).cloned().collect();
-    cidrs.sort();
-    Chain { http: false, snis, cidrs, rule, terminal }
-}
-
 /// What a rule says about connections to its host, or to a subset of it.
+///
+/// A subset's balancer replaces the host's. A tunnel is never taken over from the host: its subsets ask for
+/// their own.
 pub(crate) fn options(rule: Option<&DestinationRule>, subset: &str) -> TcpOptions {
     let Some(rule) = rule else { return TcpOptions::default() };
     let policy = rule.policy.as_deref();
-    let subset = rule.subsets.iter().find(|one| *one.name == *subset).and_then(|one| one.policy.as_deref());
+    let found = rule.subsets.iter().find(|one| *one.name == *subset);
+    let of_subset = found.and_then(|one| one.policy.as_deref());
     let tcp = policy.and_then(|policy| policy.connection_pool.as_ref()).and_then(|pool| pool.tcp.as_ref());
-    let hash = |policy: Option<&TrafficPolicy>| {
-        policy?
-            .load_balancer
-            .as_ref()?
-            .consistent_hash
-            .as_ref()
-            .map(|hash| hash.key == Some(HashKey::SourceIp))
+    let balancer = |policy: Option<&'_ TrafficPolicy>| {
+        let balancer = policy?.load_balancer.as_ref()?;
+        let hash = balancer.consistent_hash.as_ref();
+        Some(hash.is_some_and(|hash| hash.key == Some(HashKey::SourceIp)))
     };
-    let tunnel = subset.and_then(|policy| policy.tunnel.as_ref());
-    let tunnel = tunnel.or_else(|| policy.and_then(|policy| policy.tunnel.as_ref()));
+    let tunnel = if subset.is_empty() { policy } else { of_subset };
+    let tunnel = tunnel.and_then(|policy| policy.tunnel.as_ref());
     TcpOptions {
         idle_timeout: tcp.and_then(|tcp| tcp.idle_timeout),
         max_duration: tcp.and_then(|tcp| tcp.max_connection_duration),
-        hash_source_ip: hash(subset).or_else(|| hash(policy)).unwrap_or_default(),
-        tunnel: tunnel
-            .map(|tunnel| (format!("{}:{}", tunnel.target_host, tunnel.target_port).into(), tunnel.use_post)),
+        hash_source_ip: balancer(of_subset).or_else(|| balancer(policy)).unwrap_or_default(),
+        tunnel: tunnel.map(|tunnel| (authority(&tunnel.target_host, tunnel.target_port), tunnel.use_post)),
         ..TcpOptions::default()
     }
+}
+
+/// `host:port`, an IPv6 address in brackets.
+fn authority(host: &str, port: u16) -> Text {
+    if host.contains(':') { format!("[{host}]:{port}").into() } else { format!("{host}:{port}").into() }
 }
