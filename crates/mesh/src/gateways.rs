@@ -185,8 +185,12 @@ fn is_http(server: &Server) -> bool {
 /// What is known of one listener port.
 #[derive(Default)]
 struct PortState {
-    /// The first entry without TLS.
+    /// Whether a server was there before.
+    seen: bool,
+    /// The entry of the first server, if that is without TLS.
     plain: Option<usize>,
+    /// Addresses bound by servers that came after a first one with TLS.
+    later_binds: BTreeSet<Text>,
     /// Hosts of servers with TLS, by the address that they bind.
     tls_hosts: BTreeMap<Text, BTreeSet<Text>>,
 }
@@ -211,9 +215,6 @@ impl Merge {
             }
             known.extend(hosts.iter().cloned());
         }
-        if server.tls.as_ref().is_some_and(|tls| tls.mode == ServerTlsMode::AutoPassthrough) {
-            self.merged.auto_passthrough.extend(sni_hosts.iter().cloned());
-        }
         let server = GatewayServer {
             server: Arc::new(Server { hosts, ..server.clone() }),
             gateway: format!("{namespace}/{}", object.meta.key.name).into(),
@@ -227,29 +228,41 @@ impl Merge {
 
     /// Puts a server into an entry of its port, or leaves it out where it cannot be told from others.
     fn place(&mut self, port: u16, server: GatewayServer) {
-        let plain = self.seen.get(&port).and_then(|state| state.plain);
-        let current = plain.and_then(|at| self.merged.servers.get(at).map(|entry| (at, entry)));
-        if let Some((at, entry)) = current {
-            let same_bind = entry.bind == server.server.bind;
-            let first = entry.servers.first().map(|first| first.server.protocol);
-            let mergeable = server.server.protocol.is_http()
-                && first.is_some_and(|first| first.is_http() || first == server.server.protocol);
-            return match same_bind {
-                true if !mergeable || server.route.is_empty() => {}
-                true => self.push(Some(at), port, server),
-                false => self.push(self.entry(port, &server), port, server),
-            };
+        let state = self.seen.entry(port).or_default();
+        if !state.seen {
+            state.seen = true;
+            state.plain = (!server.is_tls()).then_some(self.merged.servers.len());
+            self.merged.routes.remove(&server.route);
+            return self.push(None, port, server);
         }
-        if server.is_tls() {
-            if server.is_http() && self.merged.routes.contains_key(&server.route) {
-                return;
-            }
+        match state.plain {
+            Some(plain) => self.beside_plain(plain, port, server),
+            None => self.beside_tls(port, server),
+        }
+    }
+
+    /// The first server of the port is without TLS: HTTP joins it, other addresses stand for themselves.
+    fn beside_plain(&mut self, at: usize, port: u16, server: GatewayServer) {
+        let Some(plain) = self.merged.servers.get(at) else { return };
+        if plain.bind != server.server.bind {
             return self.push(self.entry(port, &server), port, server);
         }
-        let at = self.merged.servers.len();
-        self.push(None, port, server);
-        if let Some(state) = self.seen.get_mut(&port) {
-            state.plain = Some(at);
+        let is_http = |server: &GatewayServer| server.server.protocol.is_http();
+        if is_http(&server) && plain.servers.first().is_some_and(is_http) {
+            self.push(Some(at), port, server);
+        }
+    }
+
+    /// The first server of the port has TLS: others with TLS are told by server name, one without by
+    /// being the only one at its address.
+    fn beside_tls(&mut self, port: u16, server: GatewayServer) {
+        if server.is_http() && self.merged.routes.contains_key(&server.route) {
+            return;
+        }
+        let binds = &mut self.seen.entry(port).or_default().later_binds;
+        let new_bind = binds.insert(server.server.bind.clone());
+        if server.server.tls.is_some() || new_bind {
+            self.push(self.entry(port, &server), port, server);
         }
     }
 
@@ -286,8 +299,12 @@ impl Merge {
     }
 
     fn finish(mut self) -> MergedGateway {
-        self.merged.auto_passthrough.sort();
-        self.merged.auto_passthrough.dedup();
+        let servers = self.merged.servers.iter().flat_map(|entry| &entry.servers);
+        let forwards = |server: &&GatewayServer| {
+            server.server.tls.as_ref().is_some_and(|tls| tls.mode == ServerTlsMode::AutoPassthrough)
+        };
+        let hosts: BTreeSet<Text> = servers.filter(forwards).flat_map(|it| it.sni_hosts.clone()).collect();
+        self.merged.auto_passthrough = hosts.into_iter().collect();
         self.merged
     }
 }
@@ -330,18 +347,4 @@ fn route_name(server: &Server, listener_port: u16, object: &Gateway) -> Text {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_told_by_namespace_and_everything_swallows_the_rest() {
-        let check = |hosts: &[&str], expected: &[&str]| {
-            let hosts: Vec<Text> = hosts.iter().map(|host| Text::from(*host)).collect();
-            let expected: Vec<Text> = expected.iter().map(|host| Text::from(*host)).collect();
-            assert_eq!(normalised(&hosts, "ns"), expected);
-        };
-        check(&["./a", "*/b", "c", "other/d"], &["ns/a", "b", "c", "other/d"]);
-        check(&["*/*", "*/x", "./y"], &["*"]);
-        check(&[], &[]);
-    }
-}
+mod tests;
