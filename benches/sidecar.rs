@@ -18,7 +18,7 @@ use envoy_api::envoy::extensions::filters::network::http_connection_manager::v3:
 use envoy_api::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as Sent,
 };
-use envoy_api::type_url;
+use envoy_api::{Name, type_url};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -45,8 +45,8 @@ pub(crate) struct Log {
     pub(crate) responses: u64,
     pub(crate) bytes: u64,
     /// Names sent, and removed, with their type's short name.
-    pub(crate) sent: Vec<(&'static str, Arc<str>)>,
-    pub(crate) removed: Vec<(&'static str, Arc<str>)>,
+    pub(crate) sent: Vec<(&'static str, Name)>,
+    pub(crate) removed: Vec<(&'static str, Name)>,
     /// Whether it holds all that it asked for.
     pub(crate) is_current: bool,
     /// How often it connected.
@@ -59,18 +59,18 @@ pub(crate) struct Common(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    names: BTreeSet<Arc<str>>,
+    names: BTreeSet<Name>,
     /// By type, name and version: names of the next type that the resource makes an Envoy ask for.
-    leads_to: HashMap<(usize, Arc<str>, Arc<str>), Arc<[Arc<str>]>>,
+    leads_to: HashMap<(usize, Name, Name), Arc<[Name]>>,
 }
 
 /// One type's state.
 #[derive(Default)]
 struct Held {
     /// Version and what it leads to, by name.
-    resources: BTreeMap<Arc<str>, (Arc<str>, Arc<[Arc<str>]>)>,
+    resources: BTreeMap<Name, (Name, Arc<[Name]>)>,
     /// Names asked for.
-    asked: BTreeSet<Arc<str>>,
+    asked: BTreeSet<Name>,
     has_begun: bool,
 }
 
@@ -205,7 +205,7 @@ impl Sidecar {
     async fn ask(&mut self, at: usize, requests: &Requests) -> Result<()> {
         let Some([before, held]) = self.held.get_mut(at - 1..=at) else { return Ok(()) };
         let leads_to = before.resources.values().flat_map(|(_, names)| names.iter().cloned());
-        let wanted: BTreeSet<Arc<str>> = leads_to.collect();
+        let wanted: BTreeSet<Name> = leads_to.collect();
         let more: Vec<String> = wanted.difference(&held.asked).map(ToString::to_string).collect();
         let fewer: Vec<String> = held.asked.difference(&wanted).map(ToString::to_string).collect();
         held.resources.retain(|name, _| wanted.contains(name));
@@ -235,12 +235,12 @@ impl Sidecar {
 }
 
 impl Common {
-    fn name(&self, name: &str) -> Arc<str> {
+    fn name(&self, name: &str) -> Name {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).name(name)
     }
 
     /// Name and version of a resource, and the names that it leads to.
-    fn look(&self, at: usize, sent: &Sent) -> (Arc<str>, Arc<str>, Arc<[Arc<str>]>) {
+    fn look(&self, at: usize, sent: &Sent) -> (Name, Name, Arc<[Name]>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (name, version) = (known.name(&sent.name), known.name(&sent.version));
         let key = (at, name.clone(), version.clone());
@@ -253,18 +253,18 @@ impl Common {
             2 => routes_of(bytes),
             _ => Vec::new(),
         };
-        let leads_to: Arc<[Arc<str>]> = names.iter().map(|name| known.name(name)).collect();
+        let leads_to: Arc<[Name]> = names.iter().map(|name| known.name(name)).collect();
         known.leads_to.insert(key, leads_to.clone());
         (name, version, leads_to)
     }
 }
 
 impl Known {
-    fn name(&mut self, name: &str) -> Arc<str> {
+    fn name(&mut self, name: &str) -> Name {
         if let Some(known) = self.names.get(name) {
             return known.clone();
         }
-        let name: Arc<str> = name.into();
+        let name: Name = name.into();
         self.names.insert(name.clone());
         name
     }

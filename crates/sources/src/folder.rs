@@ -34,7 +34,7 @@ pub struct Folder {
 /// The objects of one file.
 type Objects = BTreeMap<Key, Object>;
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Object {
     value: Option<Value>,
     origin: Arc<Origin>,
@@ -45,11 +45,6 @@ impl Folder {
     /// An empty folder; objects in it are of this cluster.
     pub fn new(context: Context) -> Self {
         Self { context, files: BTreeMap::new(), holders: BTreeMap::new(), slices: PodSlices::default() }
-    }
-
-    /// The paths of the files that were read and are not gone.
-    pub fn paths(&self) -> impl Iterator<Item = &Text> {
-        self.files.keys()
     }
 
     /// Takes files as they are now; the answer is what that changes, of which some may be no change at all.
@@ -63,22 +58,34 @@ impl Folder {
         changes
     }
 
-    /// Puts one file in and notes the keys that it held or holds.
+    /// Puts one file in and notes the keys of which it says something else than before.
     fn take(&mut self, file: File, touched: &mut BTreeSet<Key>) {
         let before = self.files.remove(&file.path).unwrap_or_default();
         let after = match &file.text {
             Some(text) => read(&file.path, text, &before, &self.context),
             None => Objects::new(),
         };
-        for key in before.keys().chain(after.keys()) {
+        let differs = |key: &&Key| before.get(*key) != after.get(*key);
+        for key in before.keys().chain(after.keys()).filter(differs) {
             touched.insert(key.clone());
-            self.holders.entry(key.clone()).or_default().remove(&file.path);
+            if !after.contains_key(key) {
+                self.let_go(key, &file.path);
+            }
         }
-        for key in after.keys() {
+        for key in after.keys().filter(|key| !before.contains_key(*key)) {
             self.holders.entry(key.clone()).or_default().insert(file.path.clone());
         }
         if file.text.is_some() {
             self.files.insert(file.path, after);
+        }
+    }
+
+    fn let_go(&mut self, key: &Key, path: &Text) {
+        if let Some(holders) = self.holders.get_mut(key) {
+            holders.remove(path);
+            if holders.is_empty() {
+                self.holders.remove(key);
+            }
         }
     }
 
@@ -226,9 +233,9 @@ mod tests {
         let mut folder = folder();
         folder.update([file("a.yaml", &(namespace("one") + &namespace("two")))]);
         let broken = folder.update([file("a.yaml", &(namespace("one") + "kind: [\n"))]);
-        assert_eq!(shape(&broken)[1..], ["one true ", "two true "]);
+        assert_eq!(broken.len(), 1, "{:?}", shape(&broken));
         assert!(shape(&broken)[0].starts_with("a.yaml false not-yaml:"), "{:?}", shape(&broken));
         let mended = folder.update([file("a.yaml", &namespace("one"))]);
-        assert_eq!(shape(&mended), ["a.yaml false ", "one true ", "two false "]);
+        assert_eq!(shape(&mended), ["a.yaml false ", "two false "]);
     }
 }

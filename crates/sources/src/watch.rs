@@ -1,15 +1,17 @@
 //! Watching a folder, or one file: a file counts when it is closed or renamed into place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::parse::Context;
 use model::{Change, Text};
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::{File, Folder};
 
@@ -43,9 +45,16 @@ pub enum WatchError {
 pub fn watch(root: &Path, context: Context) -> Result<mpsc::Receiver<Vec<Change>>, WatchError> {
     let (watcher, notified) = notices(root, RecursiveMode::Recursive)?;
     let (changes, receiver) = mpsc::channel(WAITING);
-    let mut folder = Folder::new(context);
-    let everything = folder.update(texts(root)?);
-    let task = Task { root: root.to_owned(), folder, changes, _watcher: watcher };
+    let mut task = Task {
+        root: root.to_owned(),
+        folder: Folder::new(context),
+        stamps: BTreeMap::new(),
+        changes,
+        _watcher: watcher,
+    };
+    let found = files(root).map_err(|source| unreadable(root, source))?;
+    let everything = task.read_all(&found);
+    let everything = task.folder.update(everything);
     tokio::spawn(task.run(everything, notified));
     Ok(receiver)
 }
@@ -110,15 +119,35 @@ fn notices(root: &Path, mode: RecursiveMode) -> Result<(RecommendedWatcher, Noti
 }
 
 fn texts(root: &Path) -> Result<Vec<File>, WatchError> {
-    let found = files(root).map_err(|source| WatchError::Read { path: root.to_owned(), source })?;
+    let found = files(root).map_err(|source| unreadable(root, source))?;
     Ok(found.iter().filter_map(|path| read(root, path)).collect())
+}
+
+fn unreadable(root: &Path, source: io::Error) -> WatchError {
+    WatchError::Read { path: root.to_owned(), source }
 }
 
 struct Task {
     root: PathBuf,
     folder: Folder,
+    /// How every file stood when it was read, so that comparing the folder reads only what is another file.
+    stamps: BTreeMap<PathBuf, Stamp>,
     changes: mpsc::Sender<Vec<Change>>,
     _watcher: RecommendedWatcher,
+}
+
+/// What is another one whenever a file was written or put in the place of another: device, inode, length, and
+/// when it was written and moved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp([u64; 3], [i64; 4]);
+
+impl Stamp {
+    /// Of the file that a link leads to.
+    fn of(path: &Path) -> Option<Self> {
+        let seen = std::fs::metadata(path).ok()?;
+        let times = [seen.mtime(), seen.mtime_nsec(), seen.ctime(), seen.ctime_nsec()];
+        Some(Self([seen.dev(), seen.ino(), seen.len()], times))
+    }
 }
 
 /// What notices ask for.
@@ -135,32 +164,36 @@ impl Task {
         if self.changes.send(everything).await.is_err() {
             return;
         }
-        while let Some(notice) = notified.recv().await {
+        let mut comparison: Option<Instant> = None;
+        loop {
+            let notice = tokio::select! {
+                notice = notified.recv() => notice,
+                () = at(comparison) => {
+                    comparison = None;
+                    if self.compare_all().await {
+                        continue;
+                    }
+                    return;
+                }
+            };
+            let Some(notice) = notice else { return };
             let mut wanted = Wanted::default();
             wanted.note(notice);
             while let Ok(notice) = notified.try_recv() {
                 wanted.note(notice);
             }
+            if wanted.all {
+                comparison.get_or_insert_with(|| Instant::now() + REMOVAL_DELAY);
+            }
             if !self.read_files(&wanted).await {
                 return;
-            }
-            if wanted.all {
-                tokio::time::sleep(REMOVAL_DELAY).await;
-                if !self.compare_all().await {
-                    return;
-                }
             }
         }
     }
 
     /// Reads files that were closed or renamed into place; false once nobody listens.
     async fn read_files(&mut self, wanted: &Wanted) -> bool {
-        let files: Vec<File> = wanted
-            .files
-            .iter()
-            .filter(|path| is_config(path))
-            .filter_map(|path| read(&self.root, path))
-            .collect();
+        let files = self.read_all(wanted.files.iter().filter(|path| is_config(path)));
         self.send(files).await
     }
 
@@ -171,14 +204,30 @@ impl Task {
             tracing::warn!(folder = %self.root.display(), "the folder cannot be read; what it said before stays");
             return true;
         };
-        let found: Vec<File> = found.iter().filter_map(|path| read(&self.root, path)).collect();
-        let there: BTreeSet<&Text> = found.iter().map(|file| &file.path).collect();
-        if there.is_empty() && self.folder.paths().next().is_some() && !self.root.join(".").exists() {
+        if found.is_empty() && !self.stamps.is_empty() && !self.root.join(".").exists() {
             return true;
         }
-        let gone = self.folder.paths().filter(|path| !there.contains(path));
-        let gone: Vec<File> = gone.map(|path| File { path: path.clone(), text: None }).collect();
-        self.send(found.into_iter().chain(gone).collect()).await
+        let others = found.iter().filter(|path| self.stamps.get(*path).copied() != Stamp::of(path));
+        let others: Vec<PathBuf> = others.cloned().collect();
+        let mut files = self.read_all(&others);
+        let there: BTreeSet<PathBuf> = found.into_iter().collect();
+        let gone = self.stamps.keys().filter(|path| !there.contains(*path));
+        files.extend(gone.map(|path| File { path: shown(&self.root, path), text: None }));
+        self.stamps.retain(|path, _| there.contains(path));
+        self.send(files).await
+    }
+
+    /// The files as they are now; one that is gone again, or cannot be read, is left out.
+    fn read_all<'a>(&mut self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<File> {
+        let mut files = Vec::new();
+        for path in paths {
+            // Taken before the file is read: one that is written meanwhile is read once more.
+            let stamp = Stamp::of(path);
+            let Some(file) = read(&self.root, path) else { continue };
+            self.stamps.extend(stamp.map(|stamp| (path.clone(), stamp)));
+            files.push(file);
+        }
+        files
     }
 
     async fn send(&mut self, files: Vec<File>) -> bool {
@@ -186,7 +235,14 @@ impl Task {
             return !self.changes.is_closed();
         }
         let changes = self.folder.update(files);
-        self.changes.send(changes).await.is_ok()
+        changes.is_empty() || self.changes.send(changes).await.is_ok()
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -198,6 +254,12 @@ impl Wanted {
         };
         match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.files.extend(event.paths),
+            // One file that takes its place, as most programs save: nothing else can have moved.
+            EventKind::Modify(ModifyKind::Name(RenameMode::To))
+                if event.paths.iter().all(|path| is_file(path)) =>
+            {
+                self.files.extend(event.paths);
+            }
             EventKind::Modify(ModifyKind::Name(_)) => {
                 self.files.extend(event.paths);
                 self.all = true;
@@ -209,6 +271,10 @@ impl Wanted {
             _ => {}
         }
     }
+}
+
+fn is_file(path: &Path) -> bool {
+    is_config(path) && path.is_file()
 }
 
 /// YAML and JSON files, hidden ones left out.
@@ -238,18 +304,64 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// A path as people know it.
+fn shown(root: &Path, path: &Path) -> Text {
+    (*path.strip_prefix(root).unwrap_or(path).to_string_lossy()).into()
+}
+
 /// A file with its path as people know it; one that is gone again is left out, one that cannot be read
 /// is told.
 fn read(root: &Path, path: &Path) -> Option<File> {
-    let shown = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
     match std::fs::read(path) {
         Ok(bytes) => {
-            Some(File { path: (*shown).into(), text: Some(String::from_utf8_lossy(&bytes).into_owned()) })
+            Some(File { path: shown(root, path), text: Some(String::from_utf8_lossy(&bytes).into_owned()) })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
             tracing::warn!(file = %path.display(), %error, "cannot read the file; what it said before stays");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn namespace(name: &str) -> String {
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")
+    }
+
+    async fn next(changes: &mut mpsc::Receiver<Vec<Change>>) -> Vec<String> {
+        let taken = tokio::time::timeout(Duration::from_secs(10), changes.recv()).await;
+        let shown = |change: &Change| format!("{} {}", change.key.name, change.value.is_some());
+        taken.unwrap().unwrap().iter().map(shown).collect()
+    }
+
+    #[tokio::test]
+    async fn a_save_is_what_it_changes_and_what_is_gone_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [watched, aside] = ["watched", "aside"].map(|name| folder.path().join(name));
+        [&watched, &aside].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        fs::write(watched.join("a.yaml"), namespace("one")).unwrap();
+        let context = Context { cluster: "c".into(), domain: "cluster.local".into() };
+        let mut changes = watch(&watched, context).unwrap();
+        assert_eq!(next(&mut changes).await, ["one true"]);
+        fs::write(watched.join("a.yaml"), namespace("one") + "---\n" + &namespace("two")).unwrap();
+        assert_eq!(next(&mut changes).await, ["two true"]);
+        fs::write(aside.join("b.yaml"), namespace("three")).unwrap();
+        fs::rename(aside.join("b.yaml"), watched.join("b.yaml")).unwrap();
+        assert_eq!(next(&mut changes).await, ["three true"]);
+        fs::rename(watched.join("b.yaml"), aside.join("b.yaml")).unwrap();
+        assert_eq!(next(&mut changes).await, ["three false"]);
+        fs::write(aside.join("c.yaml"), namespace("four")).unwrap();
+        fs::rename(&aside, watched.join("more")).unwrap();
+        let mut came = next(&mut changes).await;
+        came.sort();
+        assert_eq!(came, ["four true", "three true"]);
+        fs::remove_file(watched.join("a.yaml")).unwrap();
+        assert_eq!(next(&mut changes).await, ["one false", "two false"]);
     }
 }
