@@ -66,6 +66,11 @@ impl Held {
         resource.map_or(Holding::Nothing, Holding::Resource)
     }
 
+    /// Whether the client holds just what this view has.
+    pub(crate) fn is_at(&self, view: &TypeView) -> bool {
+        self.exceptions.is_empty() && self.base.as_ref().is_some_and(|base| base.same(view))
+    }
+
     /// Notes what the client holds under a name.
     pub(crate) fn set(&mut self, name: Name, holding: Holding) {
         self.exceptions.insert(name, holding);

@@ -327,12 +327,18 @@ impl Session {
         let Change::Put(resource) = change else { return false };
         let Some(clusters) = self.find(Rank::Clusters) else { return false };
         let served = self.view.types.get(&clusters.type_url);
+        // Mostly so, and a route table of a large mesh needs thousands of clusters.
+        let all_sent = served.is_none_or(|view| clusters.subscription.holds_all_of(view));
+        if all_sent && self.warming.is_empty() {
+            return false;
+        }
         resource.needs.clusters.iter().any(|name| {
             let unsent = || {
                 let served = served.is_some_and(|view| view.find(name).is_some());
                 served && clusters.subscription.is_new(name)
             };
-            clusters.subscription.interest().covers(name) && (self.warming.contains(name) || unsent())
+            let waits = self.warming.contains(name) || !all_sent && unsent();
+            waits && clusters.subscription.interest().covers(name)
         })
     }
 

@@ -132,6 +132,12 @@ impl Subscription {
         matches!(self.held.get(name), Holding::Nothing | Holding::Unknown(None))
     }
 
+    /// Whether the client was sent everything of this view that it wants, told without a look at any name; may
+    /// say no where it was.
+    pub fn holds_all_of(&self, view: &TypeView) -> bool {
+        self.held.is_at(view)
+    }
+
     /// Whether the client came with the version that it is to hold, and was therefore sent nothing.
     pub fn is_proven(&self) -> bool {
         self.state.proven

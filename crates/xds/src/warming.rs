@@ -29,6 +29,11 @@ impl Warming {
         }
     }
 
+    /// Whether no cluster is waited for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this cluster is still waited for.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|batch| batch.names.contains(name))
