@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use smallvec::SmallVec;
@@ -89,15 +89,16 @@ impl Part {
         inner: u32,
         parts: impl Iterator<Item = &'a Self> + Clone,
     ) -> Self {
-        let chunks = parts.map(|part| part.as_field(inner));
-        let len = head.encoded_len() + chunks.clone().map(|chunk| chunk.len()).sum::<usize>();
+        let inner_len = |part: &Self| prefix_len(inner, part.len()) + part.len();
+        let len = head.encoded_len() + parts.clone().map(inner_len).sum::<usize>();
         let mut framed = BytesMut::with_capacity(prefix_len(number, len) + len);
         put_prefix(number, len, &mut framed);
         let frame_len = framed.len();
         // Cannot fail: `BytesMut` grows.
         let _ = head.encode(&mut framed);
-        for chunk in chunks {
-            framed.extend_from_slice(&chunk);
+        for part in parts {
+            put_prefix(inner, part.len(), &mut framed);
+            framed.extend_from_slice(part.framed.get(part.frame_len..).unwrap_or_default());
         }
         let hash = xxh3_64(framed.get(frame_len..).unwrap_or_default());
         Self { framed: framed.freeze(), frame_len, hash }
@@ -113,16 +114,23 @@ impl Part {
         self.hash
     }
 
+    /// The length of the encoded message.
+    fn len(&self) -> usize {
+        self.framed.len() - self.frame_len
+    }
+
     /// The chunk that puts this part into its parent's field, framed anew only if it was not made for that field.
     fn as_field(&self, number: u32) -> Bytes {
-        let len = self.framed.len() - self.frame_len;
-        let mut chunk = BytesMut::with_capacity(prefix_len(number, len));
-        put_prefix(number, len, &mut chunk);
-        if self.framed.get(..self.frame_len) == Some(chunk.as_ref()) {
+        let len = self.len();
+        let mut room = [0; LONGEST_PREFIX];
+        let mut left = &mut room[..];
+        put_prefix(number, len, &mut left);
+        let written = LONGEST_PREFIX - left.len();
+        let prefix = room.get(..written).unwrap_or_default();
+        if self.framed.get(..self.frame_len) == Some(prefix) {
             return self.framed.clone();
         }
-        chunk.extend_from_slice(&self.bytes());
-        chunk.freeze()
+        [prefix, self.framed.get(self.frame_len..).unwrap_or_default()].concat().into()
     }
 }
 
@@ -135,8 +143,11 @@ impl PartialEq for Part {
 
 impl Eq for Part {}
 
+/// Two varints, the first of a field's number and the second of a length.
+const LONGEST_PREFIX: usize = 5 + 10;
+
 /// Writes what stands before a value of `len` bytes in a length-delimited field.
-fn put_prefix(number: u32, len: usize, out: &mut BytesMut) {
+fn put_prefix(number: u32, len: usize, out: &mut impl BufMut) {
     encode_key(number, WireType::LengthDelimited, out);
     encode_varint(len as u64, out);
 }
