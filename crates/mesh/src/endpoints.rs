@@ -52,20 +52,25 @@ pub struct ServiceEndpoints {
 impl EndpointFacts {
     /// The identities of a service's endpoints, sorted.
     pub fn accounts(&self, host: &Host, namespace: &Text) -> Option<&Shared<Vec<Text>>> {
-        self.accounts.get(&(host.clone(), namespace.clone()))
+        find(&self.accounts, host, namespace)
     }
 
     /// The endpoints of a service resolved by name or not at all, whose endpoints are part of a cluster or
     /// listener; `None` for all others.
     pub fn embedded(&self, host: &Host, namespace: &Text) -> Option<&Shared<ServiceEndpoints>> {
-        self.embedded.get(&(host.clone(), namespace.clone()))
+        find(&self.embedded, host, namespace)
     }
 
     /// Whether a port of a service (by its number) has endpoints and all of them take mutual TLS.
     pub fn takes_mutual_tls(&self, host: &Host, namespace: &Text, port: u16) -> bool {
-        let ports = self.mutual.get(&(host.clone(), namespace.clone()));
+        let ports = find(&self.mutual, host, namespace);
         ports.is_some_and(|ports| ports.contains(&port))
     }
+}
+
+/// The facts of a service; most meshes have none of a kind, and they are asked for with every cluster.
+fn find<'a, T>(table: &'a Table<(Host, Text), T>, host: &Host, namespace: &Text) -> Option<&'a Shared<T>> {
+    if table.is_empty() { None } else { table.get(&(host.clone(), namespace.clone())) }
 }
 
 /// What the index is made from, in one state.
