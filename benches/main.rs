@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   envoy    a real Envoy, files            cold     a fresh process, 1,000 services
-//!   scale    1,000 simulated sidecars       inside   the engine in this process
+//!   scale    1,000 simulated sidecars       inside   the engine in this process; `engine`: its times alone
 //!   micro    one cluster, one endpoint      edits    10,000 edits
 //! ```
 //!
@@ -27,7 +27,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::table::Line;
 
-const PARTS: &[&str] = &["envoy", "inside", "scale", "cold", "micro", "edits"];
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PARTS: &[&str] = &["envoy", "inside", "engine", "scale", "cold", "micro", "edits"];
 
 fn main() -> ExitCode {
     // `cargo bench` adds a flag of its own.
@@ -79,6 +83,7 @@ async fn measure(part: &str, lines: &mut Vec<Line>) -> Result<()> {
             inside::endpoint(scale::ratio().await?, lines)?;
             inside::route_table(lines)
         }
+        "engine" => inside::engine(),
         "scale" => scale::thousand(lines).await,
         "cold" => scale::cold_files(lines).await,
         "micro" => micro::lines(lines),

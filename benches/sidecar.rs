@@ -71,6 +71,10 @@ struct Held {
     resources: BTreeMap<Name, (Name, Arc<[Name]>)>,
     /// Names asked for.
     asked: BTreeSet<Name>,
+    /// How many of them it was not sent yet.
+    missing: usize,
+    /// Whether its resources lead to other names than when that was last looked at.
+    leads_elsewhere: bool,
     has_begun: bool,
 }
 
@@ -180,11 +184,18 @@ impl Sidecar {
         for resource in &response.resources {
             let (name, version, leads_to) = self.common.look(at, resource);
             sent.push((short, name.clone()));
-            held.resources.insert(name, (version, leads_to));
+            let former = held.resources.insert(name.clone(), (version, leads_to.clone()));
+            held.leads_elsewhere |= former.as_ref().is_none_or(|(_, names)| *names != leads_to);
+            let is_new = former.is_none();
+            held.missing -= usize::from(is_new && held.asked.contains(&name));
         }
         let removed = response.removed_resources.iter().map(|name| (short, self.common.name(name)));
         let removed: Vec<_> = removed.collect();
-        removed.iter().for_each(|(_, name)| drop(held.resources.remove(name)));
+        for (_, name) in &removed {
+            let is_gone = held.resources.remove(name).is_some();
+            held.leads_elsewhere |= is_gone;
+            held.missing += usize::from(is_gone && held.asked.contains(name));
+        }
         self.note(|log| {
             log.sent.extend(sent);
             log.removed.extend(removed);
@@ -204,11 +215,15 @@ impl Sidecar {
     /// Subscribes to what the resources of the type before lead to, and lets go of what they no longer do.
     async fn ask(&mut self, at: usize, requests: &Requests) -> Result<()> {
         let Some([before, held]) = self.held.get_mut(at - 1..=at) else { return Ok(()) };
+        if !std::mem::take(&mut before.leads_elsewhere) {
+            return Ok(());
+        }
         let leads_to = before.resources.values().flat_map(|(_, names)| names.iter().cloned());
         let wanted: BTreeSet<Name> = leads_to.collect();
         let more: Vec<String> = wanted.difference(&held.asked).map(ToString::to_string).collect();
         let fewer: Vec<String> = held.asked.difference(&wanted).map(ToString::to_string).collect();
         held.resources.retain(|name, _| wanted.contains(name));
+        held.missing = wanted.iter().filter(|name| !held.resources.contains_key(*name)).count();
         held.asked = wanted;
         if more.is_empty() && fewer.is_empty() {
             return Ok(());
@@ -224,8 +239,7 @@ impl Sidecar {
     }
 
     fn is_current(&self) -> bool {
-        let has_all = |held: &Held| held.asked.iter().all(|name| held.resources.contains_key(name));
-        self.held.iter().all(|held| held.has_begun && has_all(held))
+        self.held.iter().all(|held| held.has_begun && held.missing == 0)
             && self.held.get(2).is_some_and(|listeners| !listeners.resources.is_empty())
     }
 
