@@ -78,12 +78,39 @@ impl Member {
 
     /// Takes over handles of a former state of the same proxy where what they hold is equal.
     pub fn keep_handles(&mut self, before: &Self) {
-        self.config = before.config.or_same((*self.config).clone());
+        if *self.config == *before.config {
+            self.config = before.config.clone();
+        }
+        if *self.asks == *before.asks {
+            self.asks = before.asks.clone();
+        }
         if let (Some(gateway), Some(before)) = (&mut self.gateway, &before.gateway)
             && **gateway == **before
         {
             *gateway = before.clone();
         }
+    }
+
+    /// Whether nothing but the scope is another one than in `before`, so that every profile is the same.
+    pub fn is_but_for_scope(&self, before: &Self) -> bool {
+        // Field by field, so that a new one cannot be left out.
+        let Self {
+            proxy,
+            labels,
+            locality,
+            targets,
+            scope: _,
+            authn,
+            gateway,
+            config,
+            auto_addresses,
+            hangs_on_endpoints,
+            asks,
+        } = self;
+        (proxy, labels, locality, targets, authn)
+            == (&before.proxy, &before.labels, &before.locality, &before.targets, &before.authn)
+            && (gateway, config, asks) == (&before.gateway, &before.config, &before.asks)
+            && (*auto_addresses, *hangs_on_endpoints) == (before.auto_addresses, before.hangs_on_endpoints)
     }
 
     /// The proxy's machine, if some visible service is local to machines; else empty.

@@ -15,6 +15,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A control plane for Istio service meshes.
 #[derive(Parser)]
 #[command(name = "pilothouse", version = version::VERSION, arg_required_else_help = true)]

@@ -113,6 +113,10 @@ impl Planner {
         member.authn = self.authn.get((*member.authn).clone());
         if let Some(before) = before {
             member.keep_handles(&before.member);
+            // Profiles are of everything but the scope itself, which mostly is all that a change brings.
+            if member.is_but_for_scope(&before.member) {
+                return Seat { member, ..before.clone() };
+            }
         }
         Seat {
             cluster: self.cluster_profiles.get(ClusterProfile::of(&member)),
