@@ -153,13 +153,15 @@ pub(crate) fn route_table(lines: &mut Vec<Line>) -> Result<()> {
 
 /// Which service an edit is of, and the edit.
 type Nth = (usize, Edit);
+/// A kind of change and its nth edit.
+type Kind = (&'static str, fn(u8) -> Nth);
 
 /// How long the engine alone takes for each kind of change with a thousand proxies; figures without a limit, for
 /// whoever looks where time goes.
 pub(crate) fn engine() -> Result<()> {
     let scale = Scale::A;
     let mut mesh = Mesh::new(scale, scale.nodes(1_000))?;
-    let edits: [(&str, fn(u8) -> Nth); 3] = [
+    let edits: [Kind; 3] = [
         ("one endpoint", |n| (5, Edit { moved: n, ..Edit::default() })),
         ("one route weight", |n| (5, Edit { weight: n, ..Edit::default() })),
         ("one new service", |n| (101 + 5 * usize::from(n), Edit::default())),

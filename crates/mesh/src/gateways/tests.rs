@@ -190,7 +190,7 @@ fn ports_are_those_that_the_services_of_the_workload_lead_to() {
     };
     let to_8080 = target(&[], 80, 8080);
     assert_eq!(ports(&[to_8080.clone(), target(&[], 80, 9090)], &["HTTP 80 a"]), ["http.8080"]);
-    assert_eq!(ports(&[to_8080.clone()], &["HTTP 80 a", "HTTP 8080 b"]), ["http.8080"]);
+    assert_eq!(ports(std::slice::from_ref(&to_8080), &["HTTP 80 a", "HTTP 8080 b"]), ["http.8080"]);
     assert_eq!(ports(&[to_8080], &["HTTP 81 a"]), ["http.81"]);
     assert_eq!(ports(&[target(&[], 443, 8443)], &["HTTPS 443 a tls=simple"]), ["https.443.https.gw.ns"]);
     let opted_out = target(&[("experimental.istio.io/disable-gateway-port-translation", "true")], 80, 8080);
