@@ -36,10 +36,9 @@ impl Assignment {
             rule: rule.and_then(|rule| rule_mode(rule, subset, inputs.port)),
             authn: &inputs.authn,
         };
-        let port_name = service.port(inputs.port).map(|port| &port.name);
         let all = inputs.endpoints.iter().flat_map(|endpoints| &endpoints.endpoints);
         let chosen =
-            all.filter(|endpoint| Some(&endpoint.port_name) == port_name && selection.keeps(endpoint));
+            all.filter(|endpoint| endpoint.port_name == inputs.port_name && selection.keeps(endpoint));
         let chosen =
             chosen.filter(|endpoint| !inputs.by_server_name || endpoint.workload.tls_mode == TlsMode::Istio);
         let mut localities = group(chosen.map(|endpoint| tls.judge(endpoint)), Style::of(&inputs.settings));

@@ -11,7 +11,7 @@ use mesh::{AuthnIndex, EndpointProfile, MergedRule, Scope, ScopedService, Servic
 use model::mesh_config::MeshConfig;
 use model::networking::Subset;
 use model::settings::Settings;
-use model::{ProxyKind, Resolution, Service, ServicePort};
+use model::{ProxyKind, Resolution, Service, ServicePort, Text};
 
 use crate::names;
 use assignment::Assignment;
@@ -59,6 +59,8 @@ pub struct Inputs {
 pub(crate) struct AssignmentInputs {
     pub(crate) service: Shared<Service>,
     pub(crate) port: u16,
+    /// The port's name, by which its endpoints are told; the port may be another service's of the same host.
+    pub(crate) port_name: Text,
     /// Index into the rule's subsets.
     pub(crate) subset: Option<usize>,
     pub(crate) rule: Option<Shared<MergedRule>>,
@@ -120,6 +122,7 @@ fn keys<'a>(
             forms.iter().map(move |by_server_name| AssignmentInputs {
                 service: scoped.service.clone(),
                 port: port.number,
+                port_name: port.name.clone(),
                 subset,
                 rule: rule.cloned(),
                 by_server_name: *by_server_name,
