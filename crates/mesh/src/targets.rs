@@ -7,12 +7,14 @@ use model::{Key, Kind, Labels, Protocol, Registry, Service, Text};
 
 use crate::{ServiceTarget, Snapshot, Workload};
 
-/// The workload of a proxy: a WorkloadEntry or Pod with its first address.
+/// The workload of a proxy: a WorkloadEntry or Pod with its first address. Where several have it, the one of its
+/// own namespace, and of several there the first by name.
 pub(crate) fn workload_of<'a>(snapshot: &'a Snapshot, proxy: &Proxy) -> Option<&'a Shared<Workload>> {
     let ip = *proxy.ips.first()?;
     let own = |workload: &&Shared<Workload>| workload.key.namespace == proxy.namespace;
-    let entry = snapshot.workloads.entry_by_ip(&proxy.cluster, ip).filter(own);
-    entry.or_else(|| snapshot.workloads.by_ip(&proxy.cluster, ip)).or_else(|| by_name(snapshot, proxy))
+    let pods = snapshot.workloads.pods_at(&proxy.cluster, ip);
+    let entry = snapshot.workloads.entries_at(&proxy.cluster, ip).iter().find(own);
+    entry.or_else(|| pods.iter().find(own).or_else(|| pods.first())).or_else(|| by_name(snapshot, proxy))
 }
 
 /// The Pod that the node id names; for proxies whose Pod shares its machine's address.

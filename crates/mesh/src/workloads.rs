@@ -34,10 +34,10 @@ pub struct Workload {
 /// Workloads by address and by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadIndex {
-    /// Pods by cluster and address; those on the host's network are left out.
-    by_ip: Table<(Text, IpAddr), Workload>,
-    /// WorkloadEntries by cluster and address.
-    entries_by_ip: Table<(Text, IpAddr), Workload>,
+    /// Pods by cluster and address, in the order of their keys; those on the host's network are left out.
+    pods_by_ip: Table<(Text, IpAddr), Vec<Shared<Workload>>>,
+    /// WorkloadEntries by cluster and address, in the order of their keys.
+    entries_by_ip: Table<(Text, IpAddr), Vec<Shared<Workload>>>,
     /// By Pod or WorkloadEntry.
     by_key: Table<Key, Workload>,
     /// Pods by their Node, since its labels say where they are.
@@ -55,14 +55,15 @@ impl WorkloadIndex {
         next
     }
 
-    /// The pod with this address.
-    pub fn by_ip(&self, cluster: &Text, ip: IpAddr) -> Option<&Shared<Workload>> {
-        self.by_ip.get(&(cluster.clone(), ip))
+    /// The pods with this address, by namespace, then name. There are several while one takes over from
+    /// another, or where a user has written them so.
+    pub fn pods_at(&self, cluster: &Text, ip: IpAddr) -> &[Shared<Workload>] {
+        self.pods_by_ip.get(&(cluster.clone(), ip)).map_or(&[], |list| list.as_slice())
     }
 
-    /// The WorkloadEntry with this address.
-    pub fn entry_by_ip(&self, cluster: &Text, ip: IpAddr) -> Option<&Shared<Workload>> {
-        self.entries_by_ip.get(&(cluster.clone(), ip))
+    /// The WorkloadEntries with this address, by namespace, then name.
+    pub fn entries_at(&self, cluster: &Text, ip: IpAddr) -> &[Shared<Workload>] {
+        self.entries_by_ip.get(&(cluster.clone(), ip)).map_or(&[], |list| list.as_slice())
     }
 
     /// The workload of a Pod or WorkloadEntry.
@@ -111,22 +112,28 @@ impl WorkloadIndex {
         };
         self.by_key.put(key.clone(), workload);
         let Some(shared) = self.by_key.get(key).cloned() else { return };
-        let by_ip = if key.kind == Kind::Pod { &mut self.by_ip } else { &mut self.entries_by_ip };
-        for ip in &shared.ips {
-            by_ip.share((key.cluster.clone(), *ip), shared.clone());
-        }
+        self.note_addresses(&shared, true);
         self.note_node(&shared, true);
     }
 
-    fn forget(&mut self, old: &Workload) {
-        let by_ip = if old.key.kind == Kind::Pod { &mut self.by_ip } else { &mut self.entries_by_ip };
-        for ip in &old.ips {
-            let at = (old.key.cluster.clone(), *ip);
-            if by_ip.get(&at).is_some_and(|holder| holder.key == old.key) {
-                by_ip.remove(&at);
-            }
-        }
+    fn forget(&mut self, old: &Shared<Workload>) {
+        self.note_addresses(old, false);
         self.note_node(old, false);
+    }
+
+    fn note_addresses(&mut self, workload: &Shared<Workload>, there: bool) {
+        let is_pod = workload.key.kind == Kind::Pod;
+        let by_ip = if is_pod { &mut self.pods_by_ip } else { &mut self.entries_by_ip };
+        for ip in &workload.ips {
+            let at = (workload.key.cluster.clone(), *ip);
+            let mut list = by_ip.get(&at).map(|list| (**list).clone()).unwrap_or_default();
+            match list.binary_search_by(|one| one.key.cmp(&workload.key)) {
+                Err(place) if there => list.insert(place, workload.clone()),
+                Ok(place) if !there => drop(list.remove(place)),
+                _ => {}
+            }
+            by_ip.set(at, (!list.is_empty()).then_some(list));
+        }
     }
 
     fn note_node(&mut self, workload: &Workload, there: bool) {

@@ -81,3 +81,48 @@ fn service_entries_of_one_host_have_their_own_ports_endpoints() {
         "#]],
     );
 }
+
+fn pod(namespace: &str, name: &str, ip: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name},
+        "spec": {"containers": []}, "status": {"podIP": ip, "podIPs": [{"ip": ip}]}})
+}
+
+/// Names of the Pods at an address.
+fn pods_at(snapshot: &Snapshot, ip: &str) -> Vec<String> {
+    let pods = snapshot.workloads.pods_at(&"Kubernetes".into(), ip.parse().unwrap());
+    pods.iter().map(|pod| pod.key.name.to_string()).collect()
+}
+
+#[test]
+fn a_pod_is_still_there_when_another_one_at_its_address_goes() {
+    let before = Snapshot::default().next(config(&[pod("a", "x", "10.0.0.5"), pod("a", "y", "10.0.0.5")]));
+    assert_eq!(pods_at(&before, "10.0.0.5"), ["x", "y"]);
+    let mut config = before.config.clone();
+    let key = before.workloads.pods_at(&"Kubernetes".into(), "10.0.0.5".parse().unwrap())[1].key.clone();
+    config.apply(Change { key, value: None, origin: Default::default(), problems: Vec::new() });
+    assert_eq!(pods_at(&before.next(config), "10.0.0.5"), ["x"]);
+}
+
+#[test]
+fn an_address_in_a_slice_is_of_its_own_namespaces_pod() {
+    let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"namespace": "a", "name": "s-1", "labels": {"kubernetes.io/service-name": "s"}},
+        "ports": [{"name": "http", "port": 80}], "endpoints": [{"addresses": ["10.0.0.5"]}]});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "a", "name": "s"},
+        "spec": {"clusterIP": "10.1.0.1", "ports": [{"name": "http", "port": 80}]}});
+    let objects = [slice, service, pod("a", "x", "10.0.0.5"), pod("b", "y", "10.0.0.5")];
+    let snapshot = Snapshot::default().next(config(&objects));
+    let found = snapshot.endpoints.of(&model::Host::new("s.a.svc.cluster.local"), &"a".into()).unwrap();
+    assert_eq!(&*found.endpoints[0].workload.workload, "x");
+}
+
+#[test]
+fn endpoints_by_name_are_for_headless_services_and_not_for_hosts_without_any() {
+    let mut entry = entry("one", ("http", 80), "10.1.0.1");
+    entry["spec"]["resolution"] = "NONE".into();
+    entry["spec"]["endpoints"] = json!([]);
+    let mut config = config(&[entry]);
+    let settings = model::settings::Settings { eds_for_headless: true, ..Default::default() };
+    config.settings = Shared::new(settings);
+    assert_eq!(told(&Snapshot::default().next(config), &Memos::default()), "");
+}

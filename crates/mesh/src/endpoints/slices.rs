@@ -87,8 +87,8 @@ impl Builder<'_> {
         }
         self.pods.insert(address_key(near, address));
         let ip: Option<IpAddr> = address.parse().ok();
-        let pod = ip.and_then(|ip| self.now.workloads.by_ip(&near.cluster, ip));
-        let pod = pod.filter(|pod| pod.key.namespace == near.namespace);
+        let pods = ip.map(|ip| self.now.workloads.pods_at(&near.cluster, ip)).unwrap_or_default();
+        let pod = pods.iter().find(|pod| pod.key.namespace == near.namespace);
         Some(pod.map_or_else(|| unknown(&near.cluster), |pod| pod.facts.clone()))
     }
 

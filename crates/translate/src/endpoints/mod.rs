@@ -11,7 +11,7 @@ use mesh::{AuthnIndex, EndpointProfile, MergedRule, Scope, ScopedService, Servic
 use model::mesh_config::MeshConfig;
 use model::networking::Subset;
 use model::settings::Settings;
-use model::{ProxyKind, Resolution, Service, ServicePort, Text};
+use model::{ProxyKind, Registry, Resolution, Service, ServicePort, Text};
 
 use crate::names;
 use assignment::Assignment;
@@ -99,7 +99,8 @@ fn asks_for_endpoints(service: &Service, inputs: &Inputs) -> bool {
     match service.resolution {
         Resolution::Dns | Resolution::DnsRoundRobin | Resolution::Alias => false,
         Resolution::Passthrough => {
-            inputs.profile.kind == ProxyKind::Router || inputs.settings.eds_for_headless
+            let headless = service.registry == Registry::Kubernetes && inputs.settings.eds_for_headless;
+            inputs.profile.kind == ProxyKind::Router || headless
         }
         Resolution::DynamicDns => !service.host.is_wildcard(),
         Resolution::Static => true,
