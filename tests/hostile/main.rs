@@ -15,10 +15,10 @@ use std::{fs, panic};
 
 use envoy_api::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use envoy_api::{google, type_url};
-use generate::Random;
 use pilothouse::offline;
 use prost::Message;
 use serde_json::{Value, json};
+use testkit::random::Random;
 
 /// How long each kind of input is generated.
 const LONG: Duration = Duration::from_secs(10);

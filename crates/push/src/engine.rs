@@ -191,7 +191,8 @@ impl Engine {
         (self.count, receiver)
     }
 
-    fn want(&mut self, number: u64, wanted: Wanted) {
+    /// Lets a proxy have these names beside those that its listeners mention.
+    pub fn want(&mut self, number: u64, wanted: Wanted) {
         let Some(connected) = self.proxies.get_mut(&number) else { return };
         if connected.wanted != wanted {
             connected.wanted = wanted;

@@ -26,6 +26,7 @@ pub mod load;
 pub mod offline;
 pub mod processes;
 pub mod proxy;
+pub mod random;
 pub mod secrets;
 pub mod simulate;
 pub mod suite;

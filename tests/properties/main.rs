@@ -1,0 +1,12 @@
+//! What holds for every mesh and every way to it, over the whole way from files to what proxies are sent.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod clients;
+mod house;
+mod objects;
+mod sequences;
