@@ -9,4 +9,6 @@
 mod clients;
 mod house;
 mod objects;
+mod pace;
 mod sequences;
+mod stream;

@@ -52,21 +52,27 @@ const TYPES: [(&str, &str); 4] = [
 
 /// What a proxy would be served, or why its node is refused.
 pub fn translate(request: &Request) -> Result<Answer, String> {
-    let (snapshot, problems) = load(request);
-    let proxy = push::proxy(&node(&request.node)?)?;
-    let member = snapshot.member(&Shared::new(proxy));
+    let (view, problems) = view(request)?;
     let names =
         |kind: &str| request.names.get(kind).into_iter().flatten().map(|name| Name::from(name.as_str()));
-    let wanted = Wanted { routes: names("rds").collect(), ..Wanted::default() };
-    let mut planner = Planner::default();
-    let seat = planner.seat(member, None);
-    let view = planner.view(&snapshot, &seat, &wanted, Instant::now());
     let shown = TYPES
         .iter()
         .filter(|(short, _)| request.types.is_empty() || request.types.iter().any(|one| one == short));
     let resources =
         shown.map(|(short, url)| ((*short).to_owned(), resources(&view, url, names(short).collect())));
     Ok(Answer { resources: resources.collect(), problems })
+}
+
+/// The view that a proxy would be served, and what is wrong with the files; or why its node is refused.
+pub fn view(request: &Request) -> Result<(View, Vec<String>), String> {
+    let (snapshot, problems) = load(request);
+    let proxy = push::proxy(&node(&request.node)?)?;
+    let member = snapshot.member(&Shared::new(proxy));
+    let routes = request.names.get("rds").into_iter().flatten().map(|name| Name::from(name.as_str()));
+    let wanted = Wanted { routes: routes.collect(), ..Wanted::default() };
+    let mut planner = Planner::default();
+    let seat = planner.seat(member, None);
+    Ok((planner.view(&snapshot, &seat, &wanted, Instant::now()), problems))
 }
 
 /// The state of the mesh that the files make, and what is wrong with them.
