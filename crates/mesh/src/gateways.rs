@@ -241,11 +241,15 @@ impl Merge {
         }
     }
 
-    /// The first server of the port is without TLS: HTTP joins it, other addresses stand for themselves.
+    /// The first server of the port is without TLS: HTTP joins it, other addresses stand for themselves,
+    /// in that the first server without TLS at an address is joined in the same way.
     fn beside_plain(&mut self, at: usize, port: u16, server: GatewayServer) {
         let Some(plain) = self.merged.servers.get(at) else { return };
         if plain.bind != server.server.bind {
-            return self.push(self.entry(port, &server), port, server);
+            return match self.plain_at(port, &server.server.bind) {
+                Some(at) => self.beside_plain(at, port, server),
+                None => self.push(self.entry(port, &server), port, server),
+            };
         }
         let is_http = |server: &GatewayServer| server.server.protocol.is_http();
         if is_http(&server) && plain.servers.first().is_some_and(is_http) {
@@ -264,6 +268,13 @@ impl Merge {
         if server.server.tls.is_some() || new_bind {
             self.push(self.entry(port, &server), port, server);
         }
+    }
+
+    fn plain_at(&self, port: u16, bind: &Text) -> Option<usize> {
+        self.merged.servers.iter().position(|entry| {
+            let plain = entry.servers.first().is_some_and(|first| !first.is_tls());
+            entry.listener_port == port && entry.bind == *bind && plain
+        })
     }
 
     fn entry(&self, port: u16, server: &GatewayServer) -> Option<usize> {

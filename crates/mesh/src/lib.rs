@@ -14,6 +14,7 @@ mod asks;
 mod authn;
 #[cfg(test)]
 mod builders;
+mod collectors;
 mod config;
 mod endpoints;
 mod gateways;
@@ -31,6 +32,7 @@ mod visibility;
 mod workloads;
 
 pub use authn::{AuthnIndex, WorkloadAuthn};
+pub use collectors::Collectors;
 pub use config::{Config, Record};
 pub use endpoints::{EndpointFacts, EndpointIndex, ServiceEndpoints};
 pub use gateways::{GatewayIndex, GatewayServer, MergedGateway, MergedServer};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::asks::Asks;
 use crate::endpoints::Inputs;
 use crate::{
-    AuthnIndex, Config, EndpointIndex, GatewayIndex, Member, RouteIndex, RuleIndex, Scope, ScopeInputs,
-    SelectorIndex, ServiceIndex, SidecarIndex, WorkloadIndex,
+    AuthnIndex, Collectors, Config, EndpointIndex, GatewayIndex, Member, RouteIndex, RuleIndex, Scope,
+    ScopeInputs, SelectorIndex, ServiceIndex, SidecarIndex, WorkloadIndex,
 };
 
 /// By scope and mesh configuration.
@@ -33,6 +33,7 @@ pub struct Snapshot {
     pub sidecars: Shared<SidecarIndex>,
     pub authn: Shared<AuthnIndex>,
     pub gateways: Shared<GatewayIndex>,
+    pub collectors: Shared<Collectors>,
     /// Scopes by their inputs, kept from one snapshot to the next.
     pub scopes: Arc<Memo<ScopeInputs, Scope>>,
     /// What scopes ask of proxies.
@@ -61,6 +62,7 @@ impl Snapshot {
             sidecars: self.sidecars.or_same(self.sidecars.next(was, &config)),
             authn: self.authn.or_same(self.authn.next(was, &config)),
             gateways: self.gateways.or_same(self.gateways.next(was, &config)),
+            collectors: self.collectors.or_same(Collectors::new(&config.mesh, &services)),
             scopes: self.scopes.clone(),
             asks: self.asks.clone(),
             selectors,

@@ -160,6 +160,11 @@ impl ProviderKind {
             Self::Prometheus | Self::FileAccessLog(_) | Self::Other(_) => None,
         }
     }
+
+    /// The service that it names, `host` or `namespace/host`.
+    pub fn service_name(&self) -> Option<&Text> {
+        self.service().map(|service| &service.service)
+    }
 }
 
 /// Access log to a file.

@@ -261,6 +261,7 @@ impl Planner {
             workload_authn: member.authn.clone(),
             gateway: member.gateway.clone(),
             facts: snapshot.endpoints.facts.clone(),
+            collectors: snapshot.collectors.clone(),
             routes: if is_gateway { snapshot.routes.clone() } else { self.no_routes.clone() },
             mesh: snapshot.config.mesh.clone(),
             settings: snapshot.config.settings.clone(),

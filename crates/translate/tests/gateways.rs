@@ -61,6 +61,7 @@ impl Mesh {
             workload_authn: Shared::default(),
             gateway: member.gateway.clone(),
             facts: Shared::default(),
+            collectors: Shared::default(),
             routes: self.snapshot.routes.clone(),
             mesh: self.snapshot.config.mesh.clone(),
             settings: self.snapshot.config.settings.clone(),

@@ -99,6 +99,11 @@ fn addresses_stand_for_themselves() {
         &["http.80", "http.80.10.0.0.1"],
     );
     check(
+        &["HTTP 80 a bind=10.0.0.1", "HTTP 80 b", "GRPC 80 c", "TCP 80 d"],
+        &["80 HTTP 10.0.0.1: a", "80 HTTP: b | c"],
+        &["http.80", "http.80.10.0.0.1"],
+    );
+    check(
         &["TCP 80 a", "TCP 80 b bind=10.0.0.1", "HTTPS 80 c bind=10.0.0.2 tls=simple"],
         &["80 TCP: a", "80 TCP 10.0.0.1: b", "80 HTTPS 10.0.0.2: c"],
         &["https.80.https.gw.ns.10.0.0.2"],

@@ -137,8 +137,7 @@ pub struct HeaderOperations {
 pub struct Redirect {
     /// New path (`uri`), may be empty.
     pub uri: Text,
-    /// Whether `uri` replaces only the prefix that matched (written with a leading `%PREFIX()%`, which is
-    /// taken off here).
+    /// Whether `uri` replaces only the prefix that matched (written as `prefixRewrite`).
     pub uri_is_prefix: bool,
     /// New host, may be empty.
     pub authority: Text,

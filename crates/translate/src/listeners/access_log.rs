@@ -202,7 +202,7 @@ fn http_service() -> AccessLog {
         common_config: Some(service("http_envoy_accesslog")),
         ..Default::default()
     };
-    log("envoy.http_grpc_access_log", Any::pack(&config))
+    log("envoy.access_loggers.http_grpc", Any::pack(&config))
 }
 
 fn tcp_service(log_name: &str) -> AccessLog {

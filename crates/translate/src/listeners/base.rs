@@ -2,7 +2,7 @@
 //! that do not differ in it.
 
 use memo::Shared;
-use mesh::{ListenerProfile, Scope};
+use mesh::{Collectors, ListenerProfile};
 use model::Text;
 use model::mesh_config::{MeshConfig, ProviderKind};
 use model::settings::Settings;
@@ -34,19 +34,18 @@ pub(super) struct BaseInputs {
     pub(super) profile: Shared<ListenerProfile>,
     pub(super) mesh: Shared<MeshConfig>,
     pub(super) settings: Shared<Settings>,
-    /// The services among which the collector of traces is; only where the mesh names one.
-    pub(super) collectors: Option<Shared<Scope>>,
+    /// The services that take traces and logs.
+    pub(super) collectors: Shared<Collectors>,
 }
 
 impl BaseInputs {
     fn of(inputs: &Inputs, class: Class) -> Self {
-        let traces = !inputs.mesh.default_tracing.is_empty();
         Self {
             class,
             profile: inputs.profile.clone(),
             mesh: inputs.mesh.clone(),
             settings: inputs.settings.clone(),
-            collectors: traces.then(|| inputs.scope.clone()),
+            collectors: inputs.collectors.clone(),
         }
     }
 }

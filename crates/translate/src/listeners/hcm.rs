@@ -281,6 +281,8 @@ impl Hcm {
         message.stat_prefix = self.stat_prefix.to_string();
         message.route_specifier = Some(specifier(&self.routes));
         message.http_filters = base.filters(&Extra {
+            // The explicit proxy is the one place where istiod does not look at `metadataExchangeHeaders`.
+            tells_all: self.options.absolute_url,
             grpc_web: self.protocol == Protocol::GrpcWeb,
             forward_proxies: &self.options.forward_proxies,
         });

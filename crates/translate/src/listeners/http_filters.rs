@@ -36,6 +36,8 @@ pub(super) struct HttpFilters {
 /// What one connection manager adds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Extra<'a> {
+    /// Peers outside the mesh are told of the workload too, whatever the proxy's headers say.
+    pub(super) tells_all: bool,
     pub(super) grpc_web: bool,
     pub(super) forward_proxies: &'a [DnsCache],
 }
@@ -47,7 +49,9 @@ impl HttpFilters {
     /// exchange, which has to come first so that they know the peer, and those that every proxy has.
     pub(super) fn build(&self, extra: &Extra<'_>) -> Vec<HttpFilter> {
         let mut list = Vec::with_capacity(10);
-        list.extend(self.exchange.as_ref().map(|exchange| metadata_exchange(self.class, exchange)));
+        let in_mesh = |only: bool| only && !extra.tells_all;
+        let exchange = self.exchange.as_ref();
+        list.extend(exchange.map(|(exchange, only)| metadata_exchange(self.class, exchange, in_mesh(*only))));
         if extra.grpc_web {
             list.push(filter("envoy.filters.http.grpc_web", Any::pack(&GrpcWeb {})));
         }
@@ -73,8 +77,8 @@ pub(crate) fn filter(name: &str, config: Any) -> HttpFilter {
     HttpFilter { name: name.into(), config_type: Some(ConfigType::TypedConfig(config)), ..Default::default() }
 }
 
-fn metadata_exchange(class: Class, (exchange, in_mesh): &(Exchange, bool)) -> HttpFilter {
-    let own = if *in_mesh { vec![("skip_external_clusters", Kind::BoolValue(true))] } else { Vec::new() };
+fn metadata_exchange(class: Class, exchange: &Exchange, in_mesh: bool) -> HttpFilter {
+    let own = if in_mesh { vec![("skip_external_clusters", Kind::BoolValue(true))] } else { Vec::new() };
     let own = fields(own.into_iter().map(|(key, kind)| (key, Value { kind: Some(kind) })));
     let methods = |list: Vec<(&'static str, Struct)>| {
         let one = |(name, config)| Kind::StructValue(fields([(name, kind(Kind::StructValue(config)))]));

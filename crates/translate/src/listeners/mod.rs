@@ -25,7 +25,7 @@ mod virtual_outbound;
 
 use envoy_api::Resource;
 use memo::{Memo, Shared};
-use mesh::{EndpointFacts, ListenerProfile, Scope, ServiceTarget, WorkloadAuthn};
+use mesh::{Collectors, EndpointFacts, ListenerProfile, Scope, ServiceTarget, WorkloadAuthn};
 use model::mesh_config::MeshConfig;
 use model::settings::Settings;
 
@@ -77,6 +77,7 @@ pub struct Inputs {
     pub workload_authn: Shared<WorkloadAuthn>,
     pub gateway: Option<Shared<mesh::MergedGateway>>,
     pub facts: Shared<EndpointFacts>,
+    pub collectors: Shared<Collectors>,
     /// For gateways: VirtualServices bound to them, in order, by `<namespace>/<name>` of the Gateway.
     pub routes: Shared<mesh::RouteIndex>,
     pub mesh: Shared<MeshConfig>,

@@ -48,6 +48,7 @@ pub(crate) fn inputs_of(metadata: &serde_json::Value) -> Inputs {
         workload_authn: Shared::default(),
         gateway: None,
         facts: Shared::default(),
+        collectors: Shared::default(),
         routes: Shared::default(),
         mesh: Shared::default(),
         settings: Shared::default(),

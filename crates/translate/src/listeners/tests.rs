@@ -15,12 +15,16 @@ use super::testing::{inputs, last, with};
 use super::{Base, Class, Hcm, HcmOptions, Inputs, Memos, Routes, TcpProxy, TcpTarget};
 
 fn manager(inputs: &Inputs, class: Class) -> HttpConnectionManager {
+    manager_with(inputs, class, HcmOptions::default())
+}
+
+fn manager_with(inputs: &Inputs, class: Class, options: HcmOptions) -> HttpConnectionManager {
     let hcm = Hcm {
         base: Base::of(inputs, class, &Memos::default()).http,
         stat_prefix: "x;".into(),
         protocol: Protocol::Http,
         routes: Routes::Discovered("80".into()),
-        options: HcmOptions::default(),
+        options,
     };
     let Some(ConfigType::TypedConfig(config)) = hcm.filter().config_type else { panic!("no config") };
     config.unpack().unwrap()
@@ -86,6 +90,19 @@ fn outbound_filters_offer_istios_protocols() {
     assert_eq!(names(Class::Gateway).join(" "), expected);
 }
 
+#[test]
+fn the_explicit_proxy_tells_all_peers_of_the_workload() {
+    let inputs = configured(|config| config.headers.metadata_exchange_in_mesh = Some(true));
+    let exchange = |absolute_url| {
+        let options = HcmOptions { absolute_url, ..HcmOptions::default() };
+        let manager = manager_with(&inputs, Class::SidecarOutbound, options);
+        format!("{:?}", manager.http_filters.first().unwrap())
+    };
+    let plain = format!("{:?}", manager(&self::inputs(), Class::SidecarOutbound).http_filters[0]);
+    assert_ne!(exchange(false), plain);
+    assert_eq!(exchange(true), plain);
+}
+
 /// Formats of the logs of connection managers; `json` for those that have fields.
 fn formats(inputs: &Inputs) -> Vec<String> {
     let logs = manager(inputs, Class::SidecarOutbound).access_log;
@@ -128,7 +145,7 @@ fn access_logs_by_the_mesh_and_by_its_default_providers() {
     });
     assert_eq!(formats(&provided), ["/dev/stdout x\n"]);
     let service = in_mesh(|mesh| mesh.enable_access_log_service = true);
-    assert_eq!(formats(&service), ["envoy.http_grpc_access_log"]);
+    assert_eq!(formats(&service), ["envoy.access_loggers.http_grpc"]);
 }
 
 #[test]

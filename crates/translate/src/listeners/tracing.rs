@@ -110,19 +110,11 @@ fn sampling(inputs: &Inputs) -> Decimal {
 
 fn collector(inputs: &Inputs, provider: &ExtensionProvider) -> Option<Collector> {
     let service = provider.kind.service()?;
-    let (namespace, host) = match service.service.split_once('/') {
-        Some((namespace, host)) => (Some(namespace), host),
-        None => (None, &*service.service),
-    };
-    let host = Host::new(host);
-    let found = inputs.collectors.as_ref()?.service(&host)?;
-    if namespace.is_some_and(|namespace| namespace != &*found.service.namespace) {
-        return None;
-    }
+    let host = inputs.collectors.host(&service.service)?;
     Some(Collector {
         kind: provider.kind.clone(),
-        cluster: crate::names::outbound(service.port, "", &host).into(),
-        host,
+        cluster: crate::names::outbound(service.port, "", host).into(),
+        host: host.clone(),
         service_name: inputs.profile.service_cluster.clone(),
         version: inputs.profile.version,
     })

@@ -49,6 +49,7 @@ impl World {
             workload_authn: member.authn.clone(),
             gateway: None,
             facts: self.snapshot.endpoints.facts.clone(),
+            collectors: self.snapshot.collectors.clone(),
             routes: Shared::default(),
             mesh: self.config.mesh.clone(),
             settings: self.config.settings.clone(),

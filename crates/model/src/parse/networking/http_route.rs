@@ -14,9 +14,6 @@ use crate::networking::{
 };
 use crate::{Millionths, Text};
 
-/// What a redirect's path begins with if it replaces only the prefix that matched.
-const PREFIX: &str = "%PREFIX()%";
-
 /// One HTTP rule.
 pub(super) fn http_route(reader: &mut Reader<'_>, spec: &api::HttpRoute) -> HttpRoute {
     one_action(reader, spec);
@@ -67,10 +64,9 @@ fn destinations(reader: &mut Reader<'_>, spec: &[api::HttpRouteDestination]) -> 
 }
 
 fn redirect(reader: &mut Reader<'_>, spec: &api::HttpRedirect) -> Redirect {
-    let (uri, uri_is_prefix) = match (spec.prefix_rewrite.as_str(), spec.uri.strip_prefix(PREFIX)) {
-        ("", Some(prefix)) => (prefix, true),
-        ("", None) => (spec.uri.as_str(), false),
-        (prefix, _) => (prefix, true),
+    let (uri, uri_is_prefix) = match spec.prefix_rewrite.as_str() {
+        "" => (spec.uri.as_str(), false),
+        prefix => (prefix, true),
     };
     if !matches!(spec.redirect_code, 0 | 301 | 302 | 303 | 307 | 308) {
         let detail = format!("{} is none of 301, 302, 303, 307 and 308", spec.redirect_code);

@@ -35,8 +35,9 @@ fn redirects() {
     let plain = redirect(json!({"uri": "/x", "authority": "b", "scheme": "https", "redirectCode": 308}));
     assert_eq!((&*plain.uri, plain.uri_is_prefix, plain.code), ("/x", false, 308));
     assert_eq!(plain.port, RedirectPort::Unset);
-    let prefix = redirect(json!({"uri": "%PREFIX()%/new", "port": 8443}));
-    assert_eq!((&*prefix.uri, prefix.uri_is_prefix, prefix.port), ("/new", true, RedirectPort::Port(8443)));
+    let port = redirect(json!({"uri": "%PREFIX()%/new", "port": 8443}));
+    assert_eq!((&*port.uri, port.uri_is_prefix), ("%PREFIX()%/new", false));
+    assert_eq!(port.port, RedirectPort::Port(8443));
     let field = redirect(json!({"prefixRewrite": "/p", "derivePort": "FROM_REQUEST_PORT"}));
     assert_eq!((&*field.uri, field.uri_is_prefix, field.port), ("/p", true, RedirectPort::RequestPort));
     let default = redirect(json!({"derivePort": "FROM_PROTOCOL_DEFAULT"}));
