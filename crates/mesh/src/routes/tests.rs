@@ -1,7 +1,7 @@
 //! Which virtual services routes are taken from, and in which order.
 
-use model::networking::{HttpMatch, HttpRoute, StringMatch, VirtualService};
-use model::{Created, Labels};
+use model::networking::{HttpMatch, HttpRoute, Mirror, Share, StringMatch, VirtualService};
+use model::{Created, Labels, Millionths};
 
 use super::{MESH, RouteIndex};
 use crate::Config;
@@ -102,6 +102,30 @@ fn an_object_with_hosts_is_no_delegate() {
     let with_hosts = VirtualService { hosts: vec![model::Host::new("x")], ..leaf("leaf", Vec::new()) };
     let index = index(&Config::default().with(delegating("root", Vec::new())).with(with_hosts));
     assert_eq!(codes(&index), ["delegate-has-hosts"]);
+}
+
+/// `host share` of every mirror of the first rule.
+fn mirrors(root: HttpRoute, leaf_rule: HttpRoute) -> Vec<String> {
+    let mut owner = delegating("", Vec::new());
+    owner.http = vec![HttpRoute { delegate: Some(("leaf".into(), "b".into())), ..root }.into()];
+    let leaf = VirtualService { http: vec![leaf_rule.into()], ..leaf("", Vec::new()) };
+    let http = resolved(&index(&Config::default().with(owner).with(leaf))).http;
+    http[0].all_mirrors().map(|(to, share)| format!("{} {share:?}", to.host)).collect()
+}
+
+#[test]
+fn a_delegate_takes_of_mirrors_what_it_does_not_say() {
+    let to = |host| Some(route(host).routes[0].destination.clone());
+    let list = |host| vec![Mirror { destination: to(host).unwrap(), share: Share::Unset }];
+    let percentage = Some(Millionths(7));
+    let root = HttpRoute { mirror: to("r"), mirror_percentage: percentage, ..HttpRoute::default() };
+    assert_eq!(mirrors(root.clone(), route("x")), ["r Fraction(Millionths(7))"]);
+    let one = HttpRoute { mirror: to("l"), mirror_percent: Some(3), ..route("x") };
+    assert_eq!(mirrors(root.clone(), one), ["l Fraction(Millionths(7))"]);
+    let more = HttpRoute { mirrors: list("m"), ..route("x") };
+    assert_eq!(mirrors(root.clone(), more.clone()), ["r Fraction(Millionths(7))", "m Unset"]);
+    let lists = HttpRoute { mirrors: list("n"), ..root };
+    assert_eq!(mirrors(lists, more), ["r Fraction(Millionths(7))", "m Unset"]);
 }
 
 fn check(root: HttpMatch, leaf_match: HttpMatch, merged: Option<&HttpMatch>) {

@@ -135,7 +135,7 @@ fn with_ports(service: &Shared<Service>, ports: &BTreeSet<u16>) -> Option<Scoped
 fn destinations<'a>(one: &'a VirtualService, namespace: &str) -> BTreeMap<&'a Host, BTreeSet<u16>> {
     let http = one.http.iter().filter(|route| is_for(route, namespace)).flat_map(|route| {
         let routes = route.routes.iter().map(|one| &one.destination);
-        routes.chain(route.mirrors.iter().map(|one| &one.destination))
+        routes.chain(route.all_mirrors().map(|(destination, _)| destination))
     });
     let tcp = one.tcp.iter().flat_map(|route| &route.routes).map(|one| &one.destination);
     let tls = one.tls.iter().flat_map(|route| &route.routes).map(|one| &one.destination);

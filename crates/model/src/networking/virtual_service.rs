@@ -49,12 +49,31 @@ pub struct HttpRoute {
     pub retries: Option<Retry>,
     /// Injected delay and abort.
     pub fault: Option<Fault>,
-    /// Copies of requests, in order (`mirror`, then `mirrors`).
+    /// Where a copy of requests goes (`mirror`).
+    pub mirror: Option<Destination>,
+    /// Of how many requests (`mirrorPercentage`); also said without a `mirror`, for those of delegates.
+    pub mirror_percentage: Option<Millionths>,
+    /// Of how many requests (the deprecated `mirrorPercent`), if `mirror_percentage` says nothing.
+    pub mirror_percent: Option<u32>,
+    /// Where further copies go.
     pub mirrors: Vec<Mirror>,
     /// Cross-origin policy.
     pub cors: Option<Cors>,
     /// Header changes for the whole rule.
     pub headers: HeaderChanges,
+}
+
+impl HttpRoute {
+    /// Where copies of requests go and of how many, in order: `mirror`, then `mirrors`.
+    pub fn all_mirrors(&self) -> impl Iterator<Item = (&Destination, Share)> {
+        let share = match (self.mirror_percentage, self.mirror_percent) {
+            (Some(percentage), _) => Share::Fraction(percentage),
+            (None, Some(percent)) => Share::Percent(percent),
+            (None, None) => Share::Unset,
+        };
+        let single = self.mirror.iter().map(move |mirror| (mirror, share));
+        single.chain(self.mirrors.iter().map(|mirror| (&mirror.destination, mirror.share)))
+    }
 }
 
 /// A condition; all set fields must hold.

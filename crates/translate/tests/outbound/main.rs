@@ -131,6 +131,17 @@ fn headless_services_are_listened_for_at_each_endpoint_but_the_own() {
 }
 
 #[test]
+fn a_client_without_the_family_of_a_service_listens_at_its_address_all_the_same() {
+    let world = World::new(&[service("db", "10.96.0.1", &[("tcp", 90)])]);
+    let client = client("a", &json!({"INSTANCE_IPS": "2001:db8::1"}));
+    expect![[r#"
+        10.96.0.1_90
+          [] tcp outbound|90||db.a.svc.cluster.local
+    "#]]
+    .assert_eq(&world.told_to(&client));
+}
+
+#[test]
 fn listeners_that_a_sidecar_asks_for() {
     let sidecar = json!({"egress": [
         {"port": {"number": 9000, "protocol": "TCP", "name": "t"}, "bind": "127.0.0.5", "hosts": ["a/one.a.svc.cluster.local"]},

@@ -32,7 +32,10 @@ pub(super) fn http_route(reader: &mut Reader<'_>, spec: &api::HttpRoute) -> Http
         timeout: reader.duration("timeout", spec.timeout),
         retries: reader.optional("retries", spec.retries.as_ref(), retry),
         fault: reader.optional("fault", spec.fault.as_ref(), fault),
-        mirrors: mirrors(reader, spec),
+        mirror: reader.optional("mirror", spec.mirror.as_ref(), destination),
+        mirror_percentage: reader.optional("mirrorPercentage", spec.mirror_percentage.as_ref(), millionths),
+        mirror_percent: spec.mirror_percent.map(|percent| mirror_percent(reader, percent)),
+        mirrors: reader.each("mirrors", &spec.mirrors, mirror),
         cors: reader.optional("corsPolicy", spec.cors_policy.as_ref(), cors),
         headers: header_changes(reader, spec.headers.as_ref()),
     }
@@ -174,34 +177,29 @@ fn abort_status(reader: &mut Reader<'_>, status: i32) -> u32 {
 
 /// A share as a fraction; what is not between 0 and 100 percent is refused.
 fn fraction(reader: &mut Reader<'_>, spec: &api::Percent) -> Share {
+    Share::Fraction(millionths(reader, spec))
+}
+
+fn millionths(reader: &mut Reader<'_>, spec: &api::Percent) -> Millionths {
     if !(0.0..=100.0).contains(&spec.value) {
         let detail = format!("{} is not in the range 0 to 100", spec.value);
         reader.refuse("percentage.value", "percentage-out-of-range", detail);
     }
-    Share::Fraction(Millionths::from_percent(spec.value))
+    Millionths::from_percent(spec.value)
 }
 
-fn mirrors(reader: &mut Reader<'_>, spec: &api::HttpRoute) -> Vec<Mirror> {
-    let single = spec.mirror.as_ref().map(|mirror| {
-        let share = match (&spec.mirror_percentage, spec.mirror_percent) {
-            (Some(percentage), _) => reader.inside("mirrorPercentage", |reader| fraction(reader, percentage)),
-            (None, Some(percent)) => mirror_percent(reader, percent),
-            (None, None) => Share::Unset,
-        };
-        Mirror { destination: reader.inside("mirror", |reader| destination(reader, mirror)), share }
-    });
-    let several = reader.each("mirrors", &spec.mirrors, |reader, mirror| Mirror {
-        destination: required_destination(reader, mirror.destination.as_ref()),
-        share: mirror.percentage.as_ref().map_or(Share::Unset, |percentage| fraction(reader, percentage)),
-    });
-    single.into_iter().chain(several).collect()
+fn mirror(reader: &mut Reader<'_>, spec: &api::HttpMirrorPolicy) -> Mirror {
+    Mirror {
+        destination: required_destination(reader, spec.destination.as_ref()),
+        share: spec.percentage.as_ref().map_or(Share::Unset, |percentage| fraction(reader, percentage)),
+    }
 }
 
-fn mirror_percent(reader: &mut Reader<'_>, percent: u32) -> Share {
+fn mirror_percent(reader: &mut Reader<'_>, percent: u32) -> u32 {
     if percent > 100 {
         reader.refuse("mirrorPercent", "percentage-out-of-range", format!("{percent} is above 100"));
     }
-    Share::Percent(percent)
+    percent
 }
 
 fn cors(reader: &mut Reader<'_>, spec: &api::CorsPolicy) -> Cors {

@@ -98,7 +98,7 @@ fn mirrors_are_one_list() {
         "mirror": {"host": "m"}, "mirrorPercent": 50,
         "mirrors": [{"destination": {"host": "n.com"}, "percentage": {"value": 1}}, {"destination": {"host": "o.com"}}],
     }));
-    let mirrors: Vec<_> = rule.mirrors.iter().map(|one| (one.destination.host.as_str(), one.share)).collect();
+    let mirrors: Vec<_> = rule.all_mirrors().map(|(to, share)| (to.host.as_str(), share)).collect();
     assert_eq!(
         mirrors,
         [

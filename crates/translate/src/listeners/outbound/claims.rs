@@ -246,14 +246,16 @@ impl<'a> Claims<'a> {
 
     /// At the service's own addresses; at every address, told apart by range, if it has a range of them.
     fn place_of(&self, service: &Service) -> Place {
-        let all: Vec<Text> = self.inputs.client.addresses.all(service).into_iter().cloned().collect();
-        match all.first().map(|first| &**first) {
-            None => Place::at(self.wildcards()),
-            Some(UNSPECIFIED) if service.registry == Registry::External => Place::at(self.wildcards()),
-            Some(first) if first.contains('/') => {
-                Place { binds: self.wildcards(), cidrs: all, endpoint: None }
+        let addresses = &self.inputs.client.addresses;
+        // The first one is there also for a proxy that does not speak its family.
+        let further = addresses.all(service).into_iter().skip(1).cloned();
+        let all = |first: &str| std::iter::once(first.into()).chain(further).collect();
+        match addresses.first(service) {
+            UNSPECIFIED if service.registry == Registry::External => Place::at(self.wildcards()),
+            first if first.contains('/') => {
+                Place { binds: self.wildcards(), cidrs: all(first), endpoint: None }
             }
-            Some(_) => Place::at(all),
+            first => Place::at(all(first)),
         }
     }
 

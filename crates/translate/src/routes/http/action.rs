@@ -149,12 +149,12 @@ fn share(weight: u32, total: u64) -> u32 {
 }
 
 fn mirrors(plan: &RulePlan) -> Vec<RequestMirrorPolicy> {
-    let wanted = plan.rule.mirrors.iter().zip(&plan.mirrors);
-    let wanted = wanted.filter(|(mirror, _)| is_some_share(mirror.share));
-    let policy = wanted.map(|(mirror, cluster)| RequestMirrorPolicy {
+    let wanted = plan.rule.all_mirrors().zip(&plan.mirrors);
+    let wanted = wanted.filter(|((_, share), _)| is_some_share(*share));
+    let policy = wanted.map(|((_, share), cluster)| RequestMirrorPolicy {
         cluster: cluster.to_string(),
         runtime_fraction: Some(core::RuntimeFractionalPercent {
-            default_value: Some(filters::percent(mirror.share, 100)),
+            default_value: Some(filters::percent(share, 100)),
             ..Default::default()
         }),
         trace_sampled: Some(false),

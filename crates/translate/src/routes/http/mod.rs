@@ -138,7 +138,7 @@ pub(crate) fn destinations(service: &VirtualService) -> impl Iterator<Item = &De
 
 fn rule_destinations(rule: &HttpRoute) -> impl Iterator<Item = &Destination> {
     let routes = rule.routes.iter().map(|route| &route.destination);
-    routes.chain(rule.mirrors.iter().map(|mirror| &mirror.destination))
+    routes.chain(rule.all_mirrors().map(|(destination, _)| destination))
 }
 
 /// The routes of a VirtualService, in order of precedence; none if no rule is for this port and client.

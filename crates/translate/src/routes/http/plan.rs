@@ -100,9 +100,8 @@ impl RulePlan {
             hash: target(at).hash.clone(),
         });
         let count = rule.routes.len();
-        let mirrors = rule.mirrors.iter().enumerate();
-        let mirrors =
-            mirrors.map(|(at, mirror)| action::cluster(&mirror.destination, target(count + at), inputs.port));
+        let mirrors = rule.all_mirrors().enumerate();
+        let mirrors = mirrors.map(|(at, (to, _))| action::cluster(to, target(count + at), inputs.port));
         let key = &inputs.service.meta.key;
         RoutePlan::Rule(Box::new(Self {
             rule: rule.clone(),
@@ -188,8 +187,8 @@ impl RulePlan {
         let only = self.backends.len() == 1;
         let routes = self.rule.routes.iter().zip(&self.backends);
         let routes = routes.filter(|(route, _)| only || route.weight > 0).map(|(_, one)| one.cluster.clone());
-        let mirrors = self.rule.mirrors.iter().zip(&self.mirrors);
-        let mirrors = mirrors.filter(|(mirror, _)| is_some_share(mirror.share)).map(|(_, one)| one.clone());
+        let mirrors = self.rule.all_mirrors().zip(&self.mirrors);
+        let mirrors = mirrors.filter(|((_, share), _)| is_some_share(*share)).map(|(_, one)| one.clone());
         routes.chain(mirrors).collect()
     }
 }
