@@ -4,6 +4,9 @@
 //! with every input that ever broke one.
 #![allow(unreachable_pub, reason = "a module here, and the root of the library in fuzz/")]
 
+#[path = "stream.rs"]
+mod session;
+
 use std::collections::BTreeSet;
 
 use envoy_api::envoy::config::core::v3::Node;
@@ -17,7 +20,7 @@ use pilothouse::offline;
 use prost::Message;
 use push::{Engine, Planner, Seat, Wanted};
 use serde_json::json;
-use sources::{File, Folder};
+use sources::{File, Folder, MeshFile};
 use tokio::time::Instant;
 use xds::View;
 
@@ -33,12 +36,12 @@ const WORLD: &str = include_str!("world.yaml");
 
 /// One request of either protocol.
 pub fn request(input: &[u8]) {
-    xds::fuzz::request(input);
+    session::request(input);
 }
 
 /// The messages of one stream, each with its length before it; the first bit is the protocol.
 pub fn stream(input: &[u8]) {
-    xds::fuzz::stream(input);
+    session::stream(input);
 }
 
 /// The node of a first request as it is on the wire, up to everything that its proxy is served.
@@ -67,7 +70,8 @@ pub fn objects(input: &[u8]) {
 pub fn mesh(input: &[u8]) {
     let mut house = House::new(proxies());
     house.save("world.yaml", Some(WORLD));
-    let change = offline::mesh_config(&String::from_utf8_lossy(input), &house.context);
+    let mut file = MeshFile::new("mesh.yaml".as_ref(), house.context.clone());
+    let change = file.read(Some(&String::from_utf8_lossy(input)));
     house.change(vec![change]);
     house.show();
 }

@@ -71,6 +71,11 @@ impl Held {
         self.exceptions.is_empty() && self.base.as_ref().is_some_and(|base| base.same(view))
     }
 
+    /// How many names differ from the sets.
+    pub(crate) fn exceptions(&self) -> usize {
+        self.exceptions.len()
+    }
+
     /// Notes what the client holds under a name.
     pub(crate) fn set(&mut self, name: Name, holding: Holding) {
         self.exceptions.insert(name, holding);

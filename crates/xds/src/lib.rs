@@ -6,7 +6,6 @@
 
 mod body;
 mod connections;
-pub mod fuzz;
 mod held;
 mod hooks;
 mod inbound;
@@ -39,7 +38,7 @@ pub use server::{Handshake, Keep, Plain, serve};
 pub use service::{Closing, Config, Discovery, Peer, SERVICE};
 pub use session::{Excess, Limits, Response, Session};
 pub use set::{Change, Changes, Set};
-pub use side::{report_health, side_services};
+pub use side::{Health, side_services};
 pub use stats::{Histogram, PUSH_SECONDS, SECONDS, SIZES, Stats, TypeStats};
 pub use subscription::{Decision, Difference, Subscription, Waits};
 pub use view::{Kind, Missing, TypeView, View};

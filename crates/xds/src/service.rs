@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
@@ -11,6 +12,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
 use crate::body::{Body, Conversation, Outlet};
@@ -74,6 +76,14 @@ impl<H> Shared<H> {
     /// A text that no other stream begins its nonces with, but for chance.
     pub(crate) fn nonce_prefix(&self) -> String {
         format!("{:016x}-", RandomState::new().hash_one(()))
+    }
+
+    /// Counts a stream that the rest of the house ends, if that is an error of ours and none of the client's.
+    pub(crate) fn note_error(&self, status: &Status) {
+        if status.code() == Code::Internal {
+            self.stats.internal_errors.fetch_add(1, Relaxed);
+            tracing::error!(reason = status.message(), "a stream is ended by an error of ours");
+        }
     }
 }
 

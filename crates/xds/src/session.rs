@@ -23,7 +23,8 @@ use crate::warming::Warming;
 /// Bounds of one stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Names that one stream may subscribe to, over all types, and mention in one request.
+    /// Names that one stream may subscribe to, or have something noted of, over all types, and mention in one
+    /// request.
     pub names: usize,
     /// Types that one stream may ask for.
     pub types: usize,
@@ -31,12 +32,14 @@ pub struct Limits {
     pub hold: Duration,
     /// How long the removal of clusters waits, from the start of a stream, for the client to say what else it wants.
     pub settle: Duration,
+    /// How long a stream may say nothing before its first request. istiod waits for ever.
+    pub first: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let [hold, settle] = [Duration::from_secs(5), Duration::from_millis(200)];
-        Self { names: 250_000, types: 64, hold, settle }
+        Self { names: 250_000, types: 64, hold, settle, first: Duration::from_secs(30) }
     }
 }
 
@@ -51,7 +54,7 @@ pub struct Session {
     /// The stage that is served next; the removal of clusters comes after the last.
     cursor: usize,
     warming: Warming,
-    /// Clusters that were sent before the client asked for any endpoints.
+    /// Clusters that the client holds and was sent before it asked for any endpoints.
     unfollowed: HashSet<Name>,
     nonce_prefix: String,
     nonces: u64,
@@ -157,8 +160,7 @@ impl Session {
 
     /// Takes in what the client says.
     pub fn request(&mut self, request: &Request, names: &Names) -> Result<Decision, Excess> {
-        let known: usize = self.stages.iter().map(|stage| stage.subscription.interest().names().len()).sum();
-        if request.mentions() > self.limits.names || known > self.limits.names {
+        if request.mentions() > self.limits.names {
             return Err(Excess::Names);
         }
         let at = self.stage(&request.type_url, names)?;
@@ -166,9 +168,16 @@ impl Session {
         let rank = stage.rank;
         let decision = stage.subscription.request(request, names);
         stage.dirty = true;
+        let interest = stage.subscription.interest();
         if rank == Rank::Endpoints {
             let clusters = std::mem::take(&mut self.unfollowed);
             clusters.iter().for_each(|name| stage.subscription.forget(name));
+        } else if rank == Rank::Clusters && !interest.is_wildcard() {
+            self.unfollowed.retain(|name| interest.covers(name));
+        }
+        let known: usize = self.stages.iter().map(|stage| stage.subscription.names()).sum();
+        if known > self.limits.names {
+            return Err(Excess::Names);
         }
         self.note(rank, &decision);
         Ok(decision)
@@ -348,13 +357,16 @@ impl Session {
         let Some(clusters) = self.stages.get(at).map(|stage| &stage.subscription) else { return };
         let sent = || difference.changes.iter().filter(|change| matches!(change, Change::Put(_)));
         let new = sent().map(Change::name).filter(|name| clusters.is_new(name)).cloned().collect();
-        let gone = difference.changes.iter().filter(|change| matches!(change, Change::Removed(_)));
-        self.warming.done(gone.map(Change::name));
+        let gone = || difference.changes.iter().filter(|change| matches!(change, Change::Removed(_)));
+        self.warming.done(gone().map(Change::name));
         self.warming.add(new, now);
         if let Some(endpoints) = self.stages.iter_mut().find(|stage| stage.rank == Rank::Endpoints) {
             sent().for_each(|change| endpoints.subscription.forget(change.name()));
             endpoints.dirty = true;
         } else {
+            for change in gone() {
+                self.unfollowed.remove(change.name());
+            }
             self.unfollowed.extend(sent().map(|change| Name::clone(change.name())));
         }
     }
@@ -378,5 +390,40 @@ impl Session {
         let version = stage.subscription.version(served);
         let type_url = Arc::clone(&stage.type_url);
         Some(Response { type_url, nonce, version, resources, removed, view: Arc::clone(&self.view) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Asks;
+    use crate::set::Set;
+    use crate::view::Kind;
+
+    fn view(clusters: &[&str]) -> Arc<View> {
+        let part = || envoy_api::Part::new(bytes::Bytes::from_static(b"x"));
+        let resource =
+            |name: &&str| Arc::new(Resource::from_parts((*name).into(), [part()], Default::default()));
+        let set: Set = clusters.iter().map(resource).collect();
+        let types = [(type_url::CLUSTER.into(), TypeView::new(Kind::Wildcard, set))].into();
+        Arc::new(View { generation: 0, label: "".into(), wants: 0, since: Instant::now(), types })
+    }
+
+    #[test]
+    fn clusters_that_are_gone_are_not_remembered() {
+        let now = Instant::now();
+        let mut session = Session::new(view(&["a"]), Limits::default(), false, String::new(), now);
+        let asks =
+            Asks::Delta { subscribe: Vec::new(), unsubscribe: Vec::new(), initial: Default::default() };
+        let request = Request { type_url: type_url::CLUSTER.into(), nonce: String::new(), error: None, asks };
+        session.request(&request, &Names::default()).unwrap();
+        let late = now + Limits::default().settle;
+        for names in [&["a", "b"], &["a", "c"], &["a", "d"]] {
+            session.set_view(view(names));
+            while session.next(late).is_some() {}
+        }
+        let mut names: Vec<_> = session.unfollowed.iter().map(|name| &**name).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["a", "d"]);
     }
 }

@@ -9,11 +9,23 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder, Error};
 
-/// Health and reflection. Health says that the whole server is serving, until the reporter says otherwise.
+/// Says of the whole server whether it is serving; not before it is told.
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Says so from now on, to whoever asks and to whoever watches.
+    pub async fn report(&self, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.0.set_service_status("", status).await;
+    }
+}
+
+/// Health and reflection. Health says that the server is not serving, until it is told otherwise.
 ///
 /// `descriptors` is an encoded descriptor set; of it, what the files that define `services` need is kept.
 /// A set that cannot be read is an error.
-pub fn side_services(descriptors: &[u8], services: &[&str]) -> Result<(Routes, HealthReporter), Error> {
+pub async fn side_services(descriptors: &[u8], services: &[&str]) -> Result<(Routes, Health), Error> {
     let set = FileDescriptorSet::decode(descriptors)?;
     let set = needed(set, services);
     let builder = || Builder::configure().register_file_descriptor_set(set.clone());
@@ -22,13 +34,9 @@ pub fn side_services(descriptors: &[u8], services: &[&str]) -> Result<(Routes, H
     let routes = Routes::new(tonic_health::pb::health_server::HealthServer::new(health))
         .add_service(builder().build_v1()?)
         .add_service(builder().build_v1alpha()?);
-    Ok((routes, reporter))
-}
-
-/// Says of the whole server whether it is serving.
-pub async fn report_health(reporter: &HealthReporter, serving: bool) {
-    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    reporter.set_service_status("", status).await;
+    let health = Health(reporter);
+    health.report(false).await;
+    Ok((routes, health))
 }
 
 /// The files that define these services, and the files that those import.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use futures::FutureExt;
 use http::Extensions;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -80,7 +80,9 @@ impl<'a, H: Hooks> Stream<'a, H> {
             return Err(Status::unavailable("server is not ready to serve discovery information"));
         }
         shared.rate.turn().await?;
-        let Some((request, node)) = first(&mut call).await? else { return Ok(None) };
+        let began = timeout(shared.config.limits.first, first(&mut call)).await;
+        let began = began.map_err(|_| Status::deadline_exceeded("there was no first request in time"))?;
+        let Some((request, node)) = began? else { return Ok(None) };
         let Some(node) = node.filter(|node| !node.id.is_empty()) else {
             return Err(Status::invalid_argument("missing node information"));
         };
@@ -91,7 +93,8 @@ impl<'a, H: Hooks> Stream<'a, H> {
             peer: call.peer,
             extensions: call.extensions.clone(),
         };
-        let mut connection = shared.hooks.connect(hello).await?;
+        let mut connection =
+            shared.hooks.connect(hello).await.inspect_err(|status| shared.note_error(status))?;
         let node = Arc::new(Node { extensions: Vec::new(), ..node });
         let who = Who {
             id: connection.id,
@@ -191,7 +194,8 @@ impl<'a, H: Hooks> Stream<'a, H> {
             connection: Arc::clone(&self.listed.who().id),
             extensions: self.call.extensions.clone(),
         };
-        let answer = self.shared.hooks.debug(question).await?;
+        let answer = self.shared.hooks.debug(question).await;
+        let answer = answer.inspect_err(|status| self.shared.note_error(status))?;
         let nonce = self.shared.nonce_prefix();
         let list = self.call.protocol == Protocol::StateOfTheWorld;
         self.call.outlet.send(encode_answer(answer, &request.type_url, nonce, list)).await;

@@ -117,6 +117,12 @@ impl Subscription {
         &self.interest
     }
 
+    /// How many names are kept for this stream alone: those that the client gave, or those of which it may hold
+    /// something else than it is served, whichever are more.
+    pub fn names(&self) -> usize {
+        self.interest.names().len().max(self.held.exceptions())
+    }
+
     /// Whether a state-of-the-world response names all that the client is to hold.
     pub fn is_whole(&self) -> bool {
         self.whole

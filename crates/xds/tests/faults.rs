@@ -32,6 +32,24 @@ async fn a_first_request_without_a_node_ends_the_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_says_nothing_ends_in_time() {
+    let (_, house) = house("cds a1");
+    let limits = Limits { first: Duration::from_secs(30), ..Limits::default() };
+    let server = house.serve(Config { limits, ..Config::default() });
+    let mut silent = Client::connect(&server, Speaks::Delta).await;
+    assert_eq!(silent.hears().await, "");
+    pass(Duration::from_secs(29)).await;
+    assert_eq!(silent.hears().await, "");
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(silent.hears().await, "end DeadlineExceeded there was no first request in time");
+    let mut quiet = Client::connect(&server, Speaks::Delta).await;
+    quiet.ask("cds");
+    assert_eq!(quiet.hears_and_acks().await, "cds a1");
+    pass(Duration::from_secs(3_600)).await;
+    assert_eq!(quiet.hears().await, "", "later a stream may be silent for as long as it likes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_report_of_health_is_no_first_request() {
     let (_, house) = house("cds a1");
     let mut client = Client::connect(&house.serve(Config::default()), Speaks::Delta).await;
@@ -113,6 +131,20 @@ async fn more_names_than_anybody_needs_end_the_stream() {
     let mut client = Client::connect(&server, Speaks::List).await;
     client.ask(&format!("eds {}", names(0, 1_001)));
     assert!(client.hears().await.starts_with("end ResourceExhausted"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_come_and_go_under_a_wildcard_count_too() {
+    let (_, house) = house("cds a1");
+    let limits = Limits { names: 1_000, ..Limits::default() };
+    let server = house.serve(Config { limits, ..Config::default() });
+    let mut client = Client::connect(&server, Speaks::Delta).await;
+    client.ask("cds +*");
+    for round in 0..5 {
+        let fresh: String = (0..400).map(|at| format!("+n{round}x{at} -n{round}x{at} ")).collect();
+        client.ask(&format!("cds {fresh}"));
+    }
+    assert!(client.hears().await.ends_with("end ResourceExhausted the stream asks for too many resources"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,4 +261,19 @@ async fn questions_of_debug_types_are_answered_beside_everything_else() {
         client.ask("cds");
         assert_eq!(client.hears().await, "cds a1");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_of_ours_are_counted_and_those_of_clients_are_not() {
+    let (_, house) = house("cds a1");
+    let server = house.serve(Config::default());
+    let count = || server.stats().internal_errors.load(std::sync::atomic::Ordering::Relaxed);
+    let mut client = Client::connect_as(&server, Speaks::Delta, "forbidden").await;
+    client.ask("cds");
+    client.hears().await;
+    assert_eq!(count(), 0);
+    let mut client = Client::connect(&server, Speaks::Delta).await;
+    client.request("istio.io/debug +broken", String::new(), None);
+    assert_eq!(client.hears().await, "end Internal broken");
+    assert_eq!(count(), 1);
 }

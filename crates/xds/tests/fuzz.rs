@@ -1,12 +1,15 @@
 //! The fuzz targets with generated input: bytes of any kind, and messages that nearly make sense.
 
+#[path = "../../../tests/hostile/stream.rs"]
+mod session;
+
 use proptest::prelude::*;
 use prost::Message;
 
 use envoy_api::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
 use envoy_api::{google, type_url};
 
-/// One message of either protocol, as [`xds::fuzz::stream`] reads it.
+/// One message of either protocol, as [`session::stream`] reads it.
 fn message(list: bool) -> impl Strategy<Value = Vec<u8>> {
     let types = [type_url::CLUSTER, type_url::ENDPOINT, type_url::LISTENER, type_url::ROUTE, "no.such"];
     let names = || proptest::collection::vec(proptest::sample::select(vec!["a", "b", "*", "", "x"]), 0..3);
@@ -55,12 +58,12 @@ proptest! {
 
     #[test]
     fn any_bytes(input in proptest::collection::vec(any::<u8>(), 0..200)) {
-        xds::fuzz::request(&input);
-        xds::fuzz::stream(&input);
+        session::request(&input);
+        session::stream(&input);
     }
 
     #[test]
     fn any_messages(input in messages()) {
-        xds::fuzz::stream(&input);
+        session::stream(&input);
     }
 }

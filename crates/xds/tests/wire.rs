@@ -18,7 +18,7 @@ use tonic::transport::Channel;
 use envoy_api::envoy::config::core::v3::Node;
 use envoy_api::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use harness::{House, Mesh, url};
-use xds::{Config, Discovery, Keep, Plain, Stats, serve, side_services};
+use xds::{Config, Discovery, Health, Keep, Plain, Stats, serve, side_services};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -26,17 +26,19 @@ struct Server {
     address: String,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    health: Health,
     stats: Arc<Stats>,
 }
 
 async fn start(house: &House, keep: Keep) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let (routes, _) = side_services(&prost_types::FileDescriptorSet::default().encode_to_vec(), &[]).unwrap();
+    let (routes, health) =
+        side_services(&prost_types::FileDescriptorSet::default().encode_to_vec(), &[]).await.unwrap();
     let service = Discovery::new(house.clone(), Config::default(), routes);
     let (stop, stats) = (CancellationToken::new(), service.stats());
     let task = tokio::spawn(serve(listener, Plain, service, keep, stop.clone()));
-    Server { address, stop, task, stats }
+    Server { address, stop, task, health, stats }
 }
 
 struct Client {
@@ -140,6 +142,13 @@ async fn health_is_served_beside_discovery() {
     let server = start(&house, Keep::default()).await;
     let channel = Channel::from_shared(server.address.clone()).unwrap().connect().await.unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
-    let answer = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
-    assert_eq!(answer.into_inner().status, tonic_health::ServingStatus::Serving as i32);
+    let mut heard = Vec::new();
+    for told in [None, Some(true), Some(false)] {
+        if let Some(serving) = told {
+            server.health.report(serving).await;
+        }
+        let answer = health.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
+        heard.push(answer.into_inner().status == tonic_health::ServingStatus::Serving as i32);
+    }
+    assert_eq!(heard, [false, true, false], "nobody is served before it is said");
 }

@@ -156,6 +156,9 @@ impl Hooks for House {
     }
 
     async fn debug(&self, question: Question) -> Result<Answer, Status> {
+        if question.names.iter().any(|name| name == "broken") {
+            return Err(Status::internal("broken"));
+        }
         let any = envoy_api::Any {
             type_url: question.type_url,
             value: question.names.join(",").into_bytes().into(),

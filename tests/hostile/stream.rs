@@ -1,18 +1,14 @@
-//! Entry points for fuzzing: whatever a client sends, a session survives it.
+//! A session of the discovery server under whatever a client sends: it survives it, and comes to an end.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::Instant;
-
 use envoy_api::{Needs, Part, Resource, Version, type_url};
-
-use crate::names::Names;
-use crate::request::{Asks, Request, decode_delta, decode_list};
-use crate::segments::{encode_delta, encode_list};
-use crate::session::{Limits, Session};
-use crate::set::Set;
-use crate::view::{Kind, TypeView, View};
+use tokio::time::Instant;
+use xds::{
+    Asks, Kind, Limits, Names, Request, Session, Set, TypeView, View, decode_delta, decode_list,
+    encode_delta, encode_list,
+};
 
 /// How many responses one message may cause before something is wrong.
 const MOST_RESPONSES: usize = 64;
@@ -23,7 +19,7 @@ const MOST_RESPONSES: usize = 64;
 /// # Panics
 ///
 /// If one message causes responses without end.
-pub fn stream(input: &[u8]) -> usize {
+pub(crate) fn stream(input: &[u8]) -> usize {
     let Some((first, mut rest)) = input.split_first() else { return 0 };
     let list = first & 1 == 1;
     let (names, now) = (Names::default(), Instant::now());
@@ -53,7 +49,7 @@ pub fn stream(input: &[u8]) -> usize {
 }
 
 /// Reads `input` as one request of either protocol and says how many names and versions of ours it mentions, if it can be read.
-pub fn request(input: &[u8]) -> Option<usize> {
+pub(crate) fn request(input: &[u8]) -> Option<usize> {
     let [delta, list] = [decode_delta(input), decode_list(input)];
     let mentions = |(request, _): (Request, _)| {
         let versions = match &request.asks {
