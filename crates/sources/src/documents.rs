@@ -5,25 +5,27 @@ use serde_json::Value as Json;
 
 /// One document of a file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Document {
+pub(crate) struct Document<'a> {
     /// The line on which it begins, from 1.
-    pub line: u32,
+    pub(crate) line: u32,
+    /// Its text.
+    pub(crate) text: &'a str,
     /// Its value, or what is wrong with it and on which line of the file.
-    pub value: Result<Json, (u32, String)>,
+    pub(crate) value: Result<Json, (u32, String)>,
 }
 
 /// The documents of a file, empty ones left out. A document that is broken does not harm the others.
-pub(crate) fn split(text: &str) -> Vec<Document> {
+pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
     pieces(text).filter_map(|(line, piece)| document(line, piece)).collect()
 }
 
-fn document(line: u32, piece: &str) -> Option<Document> {
-    let value = match yaml::<Json>(piece) {
+fn document(line: u32, text: &str) -> Option<Document<'_>> {
+    let value = match yaml::<Json>(text) {
         Ok(Json::Null) => return None,
         Ok(value) => Ok(value),
         Err((at, message)) => Err((line + at.saturating_sub(1), message)),
     };
-    Some(Document { line, value })
+    Some(Document { line, text, value })
 }
 
 /// Pieces between lines that begin with `---`, with the number of their first line that says something.
@@ -73,7 +75,13 @@ pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, (u32, String)> {
     {
         return Ok(value);
     }
+    located(text)
+}
+
+/// As [`yaml`], always by the reader that knows places.
+pub(crate) fn located<T: DeserializeOwned>(text: &str) -> Result<T, (u32, String)> {
     let mut options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false };
+    // It would refuse long files. Deep nesting and aliases that multiply have limits of their own.
     options.budget = None;
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line());
@@ -91,10 +99,11 @@ mod tests {
     fn documents_know_their_line_and_a_broken_one_harms_no_other() {
         let documents = split("a: 1\n---\n# nothing\n---\nb: [\n---\nc: 0644\nd: yes\n");
         assert_eq!(documents.len(), 3, "{documents:?}");
-        assert_eq!(documents[0], Document { line: 1, value: Ok(serde_json::json!({"a": 1})) });
+        assert_eq!((documents[0].line, &documents[0].value), (1, &Ok(serde_json::json!({"a": 1}))));
         let (line, _) = documents[1].value.clone().unwrap_err();
         assert!((5..=6).contains(&line), "{line}");
-        assert_eq!(documents[2], Document { line: 7, value: Ok(serde_json::json!({"c": 420, "d": true})) });
+        let last = serde_json::json!({"c": 420, "d": true});
+        assert_eq!((documents[2].line, &documents[2].value), (7, &Ok(last)));
     }
 
     #[test]

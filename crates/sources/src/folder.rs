@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::parse::{Context, Parsed, parse_object};
-use model::{Change, Key, Kind, Origin, Problem, Text, Value};
-use serde_json::Value as Json;
+use model::parse::Context;
+use model::{Change, Key, Origin, Problem, Text};
 
-use crate::documents::{Document, split};
 use crate::pod_slices::PodSlices;
-use crate::spans::line_of;
+use crate::reading::{Objects, read};
 
 /// A file as it was read.
 #[derive(Clone, Debug)]
@@ -28,17 +26,7 @@ pub struct Folder {
     context: Context,
     files: BTreeMap<Text, Objects>,
     holders: BTreeMap<Key, BTreeSet<Text>>,
-    slices: PodSlices,
-}
-
-/// The objects of one file.
-type Objects = BTreeMap<Key, Object>;
-
-#[derive(Clone, PartialEq)]
-struct Object {
-    value: Option<Value>,
-    origin: Arc<Origin>,
-    problems: Vec<Problem>,
+    pub(crate) slices: PodSlices,
 }
 
 impl Folder {
@@ -102,95 +90,9 @@ impl Folder {
     }
 }
 
-fn duplicate(key: &Key, origin: &Origin) -> Problem {
+pub(crate) fn duplicate(key: &Key, origin: &Origin) -> Problem {
     let detail = format!("there is another one in {}:{}; that one is ignored", origin.file, origin.line);
     Problem::error(key, "duplicate-name", "metadata.name", detail)
-}
-
-/// The objects of a file; those of `before` stay where the document that held them has broken.
-fn read(path: &Text, text: &str, before: &Objects, context: &Context) -> Objects {
-    let mut objects = Objects::new();
-    let mut broken = Vec::new();
-    for document in split(text) {
-        match &document.value {
-            Ok(value) => take_document(path, text, (&document, value), context, &mut objects),
-            Err((line, message)) => broken.push(not_yaml(path, *line, message, context)),
-        }
-    }
-    keep_last_good(before, &mut objects, !broken.is_empty());
-    if let Some(first) = broken.first().map(|problem| problem.key.clone()) {
-        let origin = Arc::new(Origin { file: path.clone(), ..Origin::default() });
-        objects.insert(first, Object { value: None, origin, problems: broken });
-    }
-    objects
-}
-
-fn take_document(
-    path: &Text,
-    text: &str,
-    (document, value): (&Document, &Json),
-    context: &Context,
-    objects: &mut Objects,
-) {
-    for item in items(value) {
-        let Some(parsed) = parse_object(item, context) else { continue };
-        let object = object(path, text, document.line, item, &parsed);
-        match objects.entry(parsed.key) {
-            std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(object)),
-            std::collections::btree_map::Entry::Occupied(mut entry) => {
-                let problem = duplicate(&entry.key().clone(), &object.origin);
-                entry.get_mut().problems.push(problem);
-            }
-        }
-    }
-}
-
-/// A `List` is its items; anything else is itself.
-fn items(value: &Json) -> impl Iterator<Item = &Json> {
-    let is_list = value.get("kind").and_then(Json::as_str).is_some_and(|kind| kind.ends_with("List"));
-    let list = value.get("items").and_then(Json::as_array).filter(|_| is_list);
-    let single = if list.is_none() { Some(value) } else { None };
-    list.into_iter().flatten().chain(single)
-}
-
-fn object(path: &Text, text: &str, line: u32, item: &Json, parsed: &Parsed) -> Object {
-    let resource_version = item.pointer("/metadata/resourceVersion").and_then(Json::as_str);
-    let keeps_object = parsed.key.kind >= Kind::ServiceEntry;
-    let origin = Origin {
-        file: path.clone(),
-        line,
-        resource_version: resource_version.unwrap_or_default().into(),
-        object: keeps_object.then(|| Arc::new(item.clone())),
-    };
-    let mut problems = parsed.problems.clone();
-    if !problems.is_empty() {
-        let document = text.lines().skip(line.saturating_sub(1) as usize).collect::<Vec<_>>();
-        let end = document.iter().position(|line| line.starts_with("---")).unwrap_or(document.len());
-        let document = document.get(..end).unwrap_or_default().join("\n");
-        for problem in &mut problems {
-            problem.line = line_of(&document, &problem.field).map_or(line, |within| line + within - 1);
-        }
-    }
-    Object { value: parsed.value.clone(), origin: Arc::new(origin), problems }
-}
-
-/// What was good before stays for an object that is of no use now, and, if a document could not be read
-/// at all, for those that are not seen again.
-fn keep_last_good(before: &Objects, now: &mut Objects, unreadable: bool) {
-    for (key, old) in before.iter().filter(|(_, old)| old.value.is_some()) {
-        match now.get_mut(key) {
-            Some(new) if new.value.is_none() => new.value.clone_from(&old.value),
-            None if unreadable => drop(now.insert(key.clone(), old.clone())),
-            _ => {}
-        }
-    }
-}
-
-fn not_yaml(path: &Text, line: u32, message: &str, context: &Context) -> Problem {
-    let key =
-        Key { cluster: context.cluster.clone(), kind: Kind::File, namespace: "".into(), name: path.clone() };
-    let detail = format!("not YAML: {message}; what it said before stays");
-    Problem { line, ..Problem::error(&key, "not-yaml", "", detail) }
 }
 
 #[cfg(test)]
@@ -237,5 +139,65 @@ mod tests {
         assert!(shape(&broken)[0].starts_with("a.yaml false not-yaml:"), "{:?}", shape(&broken));
         let mended = folder.update([file("a.yaml", &namespace("one"))]);
         assert_eq!(shape(&mended), ["a.yaml false ", "two false "]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_told_with_its_line_and_loses_nothing() {
+        let mut folder = folder();
+        folder.update([file("a.yaml", &namespace("one"))]);
+        for (broken, told) in [
+            ("apiVersion: v1\nmetadata: {name: one}\nkind: Namespce\n", "unknown-kind:3"),
+            ("plain text\n", "no-object:1"),
+            ("apiVersion: v1\nkind: Namespace\n", "no-name:1"),
+        ] {
+            let changes = folder.update([file("a.yaml", broken)]);
+            assert_eq!(shape(&changes), [format!("a.yaml false {told}")]);
+            assert!(changes[0].problems[0].detail.ends_with("what the file said before stays"));
+        }
+        let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n";
+        assert_eq!(shape(&folder.update([file("a.yaml", other)])), ["a.yaml false ", "one false "]);
+    }
+
+    #[test]
+    fn an_item_of_a_list_is_told_with_its_own_line() {
+        let item =
+            "- apiVersion: networking.istio.io/v1\n  kind: Sidecar\n  metadata: {name: a}\n  extra: 1\n";
+        let list = format!("kind: List\napiVersion: v1\nitems:\n- {{kind: x, apiVersion: a/v1}}\n{item}");
+        assert_eq!(shape(&folder().update([file("a.yaml", &list)])), ["a true unknown-field:8"]);
+    }
+
+    #[test]
+    fn a_broken_object_is_shown_as_it_was_while_that_holds() {
+        let mut folder = folder();
+        let sidecar = |spec: &str| {
+            format!(
+                "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: a}}\nspec: {spec}\n"
+            )
+        };
+        folder.update([file("a.yaml", &sidecar("{}"))]);
+        let broken = folder.update([file("a.yaml", &sidecar("{egress: 1}"))]);
+        assert_eq!(shape(&broken), ["a true wrong-type:4"]);
+        let shown = broken[0].origin.object.as_ref().unwrap();
+        assert_eq!(shown["spec"], serde_json::json!({}));
+    }
+
+    #[test]
+    fn problems_are_located_in_time_that_grows_with_their_number() {
+        let fields: String = (0..20_000).map(|at| format!("  f{at}: 1\n")).collect();
+        let one = format!(
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: a}}\nspec:\n{fields}"
+        );
+        let objects = (0..5_000).map(|at| {
+            format!("apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: s{at}}}\nextra: 1\n---\n")
+        });
+        let many: String = objects.collect();
+        let begun = std::time::Instant::now();
+        let changes = folder().update([file("a.yaml", &one), file("b.yaml", &many)]);
+        let [first, rest @ ..] = &*changes else { panic!("nothing") };
+        let last = first.problems.iter().map(|problem| problem.line).max();
+        assert_eq!((first.problems.len(), last), (20_000, Some(20_004)));
+        assert_eq!((rest.len(), rest[4_999].problems[0].line % 5), (5_000, 4));
+        // Each took minutes when every message parsed its document, or copied the rest of the file.
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     }
 }

@@ -1,18 +1,25 @@
 //! Where configuration comes from: files into [`model::Change`]s.
 //!
 //! ```text
-//!   folder ──notify──> Watch ──> Folder::reread(paths) ──> Vec<Change> ──channel──> push
-//!                                  │ documents → parse_object → winners by key
+//!   folder ──notify──> watch ──walk, texts──> Folder::update ──> Vec<Change> ──channel──> push
+//!                                               │ documents → parse_object → winners by key
 //! ```
 //!
-//! A second source, Kubernetes watches, will stand beside the folder with the same output.
+//! Nothing here knows what the objects mean.
 
 mod documents;
 mod folder;
+mod mesh_file;
+mod notices;
 mod pod_slices;
+mod reading;
 mod spans;
+mod walk;
 mod watch;
+mod watch_file;
 
-pub use documents::{Document, yaml};
+pub use documents::yaml;
 pub use folder::{File, Folder};
-pub use watch::{WatchError, read_folder, watch, watch_file};
+pub use mesh_file::MeshFile;
+pub use watch::{WatchError, read_folder, watch};
+pub use watch_file::watch_file;

@@ -20,7 +20,8 @@ pub(crate) struct PodSlices {
     given: BTreeMap<(Text, Text), BTreeSet<Text>>,
     /// The service of each given slice.
     service_of: BTreeMap<Key, (Text, Text)>,
-    made: BTreeMap<Key, BTreeSet<Key>>,
+    /// Made slices by their service's key.
+    made: BTreeMap<Key, BTreeMap<Key, EndpointSlice>>,
 }
 
 impl PodSlices {
@@ -46,7 +47,10 @@ impl PodSlices {
                 pods.insert(key.name.clone(), pod.clone());
             }
             (Kind::Pod, _) => {
-                self.pods.entry(key.namespace.clone()).or_default().remove(&key.name);
+                if let Some(pods) = self.pods.get_mut(&key.namespace) {
+                    pods.remove(&key.name);
+                }
+                self.pods.retain(|_, pods| !pods.is_empty());
             }
             (Kind::EndpointSlice, value) => self.take_slice(key, value.as_ref()),
             _ => return false,
@@ -59,6 +63,9 @@ impl PodSlices {
             && let Some(names) = self.given.get_mut(&service)
         {
             names.remove(&key.name);
+            if names.is_empty() {
+                self.given.remove(&service);
+            }
         }
         if let Some(Value::EndpointSlice(slice)) = value {
             let service = (key.namespace.clone(), slice.service.clone());
@@ -95,19 +102,25 @@ impl PodSlices {
 
     fn is_given(&self, service: &Key) -> bool {
         let key = (service.namespace.clone(), service.name.clone());
-        self.given.get(&key).is_some_and(|names| !names.is_empty())
+        self.given.contains_key(&key)
     }
 
+    /// Puts a service's slices in the place of those made before, and notes what that changes.
     fn replace(&mut self, service: &Key, slices: Vec<EndpointSlice>, changes: &mut Vec<Change>) {
-        let change = |key, value| Change { key, value, origin: Arc::default(), problems: Vec::new() };
-        let keys: BTreeSet<Key> = slices.iter().map(|slice| slice.meta.key.clone()).collect();
+        let change = |key: &Key, value: Option<&EndpointSlice>| Change {
+            key: key.clone(),
+            value: value.cloned().map(Value::EndpointSlice),
+            origin: Arc::default(),
+            problems: Vec::new(),
+        };
+        let slices: BTreeMap<Key, EndpointSlice> =
+            slices.into_iter().map(|slice| (slice.meta.key.clone(), slice)).collect();
         let before = self.made.remove(service).unwrap_or_default();
-        changes.extend(before.difference(&keys).map(|gone| change(gone.clone(), None)));
-        changes.extend(
-            slices.into_iter().map(|slice| change(slice.meta.key.clone(), Some(Value::EndpointSlice(slice)))),
-        );
-        if !keys.is_empty() {
-            self.made.insert(service.clone(), keys);
+        changes.extend(before.keys().filter(|key| !slices.contains_key(*key)).map(|gone| change(gone, None)));
+        let others = slices.iter().filter(|(key, slice)| before.get(*key) != Some(*slice));
+        changes.extend(others.map(|(key, slice)| change(key, Some(slice))));
+        if !slices.is_empty() {
+            self.made.insert(service.clone(), slices);
         }
     }
 }
@@ -194,4 +207,49 @@ fn slice(service: &Key, at: usize, ports: Vec<(Text, u16)>, endpoints: Vec<Slice
         api_version: "discovery.k8s.io/v1".into(),
     };
     EndpointSlice { meta, service: service.name.clone(), fqdn: false, ports, endpoints }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{File, Folder};
+
+    use super::*;
+
+    fn object(kind: &str, name: &str, rest: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}, labels: {{app: {name}}}}}\n{rest}\n---\n"
+        )
+    }
+
+    fn service(name: &str) -> String {
+        object("Service", name, &format!("spec: {{selector: {{app: {name}}}, ports: [{{port: 80}}]}}"))
+    }
+
+    fn pod(name: &str, ip: &str) -> String {
+        let ready = "conditions: [{type: Ready, status: \"True\"}]";
+        object("Pod", name, &format!("status: {{podIP: {ip}, podIPs: [{{ip: {ip}}}], {ready}}}"))
+    }
+
+    #[test]
+    fn only_slices_that_are_others_are_reported_and_nothing_stays_behind() {
+        let mut folder = Folder::new(Context { cluster: "c".into(), domain: "cluster.local".into() });
+        let mut save = |path: &str, text: Option<String>| {
+            let changes = folder.update([File { path: path.into(), text }]);
+            let slices = changes.iter().filter(|change| change.key.kind == Kind::EndpointSlice);
+            slices.map(|change| change.key.name.to_string()).collect::<Vec<_>>()
+        };
+        save("services.yaml", Some(service("a") + &service("b")));
+        let both = save("pods.yaml", Some(pod("a", "10.0.0.1") + &pod("b", "10.0.0.2")));
+        assert_eq!(both, ["a-from-pods-0", "b-from-pods-0"]);
+        assert_eq!(
+            save("pods.yaml", Some(pod("a", "10.0.0.1") + &pod("b", "10.0.0.3"))),
+            ["b-from-pods-0"],
+            "the other one is as it was"
+        );
+        save("pods.yaml", None);
+        save("services.yaml", None);
+        let PodSlices { services, pods, given, service_of, made } = &folder.slices;
+        assert!(services.is_empty() && pods.is_empty() && given.is_empty());
+        assert!(service_of.is_empty() && made.is_empty());
+    }
 }

@@ -1,25 +1,44 @@
 //! Where in a document a field stands, for messages.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use crate::documents::yaml;
+use crate::documents::located;
 
-/// The line, from 1, within `text` of the field at `path` (`spec.http[0].route[1].weight`), or of the
-/// innermost part of the path that is there.
-pub(crate) fn line_of(text: &str, path: &str) -> Option<u32> {
-    let root: Spanned<Tree> = yaml(text).ok()?;
-    let mut line = root.referenced.line();
-    let mut tree = &root.value;
-    for step in steps(path) {
-        let Some(next) = tree.child(step) else { break };
-        line = next.referenced.line();
-        tree = &next.value;
+/// Where the fields of one document stand. The document is parsed for it when that is first asked, once.
+pub(crate) struct Places<'a> {
+    text: &'a str,
+    /// The document's first line within its file, from 1.
+    first: u32,
+    root: OnceCell<Option<Spanned<Tree>>>,
+}
+
+impl<'a> Places<'a> {
+    /// Of a document that begins on this line.
+    pub(crate) fn new(text: &'a str, first: u32) -> Self {
+        Self { text, first, root: OnceCell::new() }
     }
-    u32::try_from(line).ok()
+
+    /// The line within the file, from 1, of the field at `path` (`spec.http[0].route[1].weight`), or of the
+    /// innermost part of the path that is there; of that item, if the document is a list.
+    pub(crate) fn line(&self, item: Option<usize>, path: &str) -> u32 {
+        let root = self.root.get_or_init(|| located(self.text).ok());
+        let Some(root) = root else { return self.first };
+        let item = item.map(|at| at.to_string());
+        let prefix = item.iter().flat_map(|at| ["items", at]);
+        let mut place = root;
+        for step in prefix.chain(steps(path)) {
+            let Some(next) = place.value.child(step) else { break };
+            place = next;
+        }
+        let within = u32::try_from(place.referenced.line()).unwrap_or(1);
+        self.first + within.saturating_sub(1)
+    }
 }
 
 /// `spec.http[0].name` as `spec`, `http`, `0`, `name`.
@@ -29,7 +48,7 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
 
 /// A document's shape with the places of its parts.
 enum Tree {
-    Map(Vec<(Spanned<String>, Spanned<Tree>)>),
+    Map(HashMap<String, Spanned<Tree>>),
     List(Vec<Spanned<Tree>>),
     Leaf,
 }
@@ -37,7 +56,7 @@ enum Tree {
 impl Tree {
     fn child(&self, step: &str) -> Option<&Spanned<Self>> {
         match self {
-            Self::Map(fields) => fields.iter().find(|(key, _)| key.value == step).map(|(_, value)| value),
+            Self::Map(fields) => fields.get(step),
             Self::List(items) => items.get(step.parse::<usize>().ok()?),
             Self::Leaf => None,
         }
@@ -84,9 +103,9 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(field) = access.next_entry()? {
-            fields.push(field);
+        let mut fields = HashMap::new();
+        while let Some((name, value)) = access.next_entry()? {
+            fields.insert(name, value);
         }
         Ok(Tree::Map(fields))
     }
@@ -99,8 +118,12 @@ mod tests {
     #[test]
     fn a_path_leads_to_its_line() {
         let text = "kind: A\nspec:\n  http:\n  - name: one\n  - name: two\n    timeout: 5\n";
-        assert_eq!(line_of(text, "spec.http[1].timeout"), Some(6));
-        assert_eq!(line_of(text, "spec.http[1].retries.attempts"), Some(5));
-        assert_eq!(line_of(text, ""), Some(1));
+        let places = Places::new(text, 10);
+        assert_eq!(places.line(None, "spec.http[1].timeout"), 15);
+        assert_eq!(places.line(None, "spec.http[1].retries.attempts"), 14);
+        assert_eq!(places.line(None, ""), 10);
+        assert_eq!(Places::new("kind: [", 3).line(None, "kind"), 3);
+        assert_eq!(Places::new("items:\n- a: 1\n- a: 2\n", 1).line(Some(1), "a"), 3);
+        assert_eq!(Places::new("{\"a\": 1,\n\"b\": 2}", 1).line(None, "b"), 2);
     }
 }

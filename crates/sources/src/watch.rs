@@ -1,4 +1,4 @@
-//! Watching a folder, or one file: a file counts when it is closed or renamed into place.
+//! Watching a folder: a file counts when it is closed or renamed into place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use model::parse::Context;
 use model::{Change, Text};
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::notices::Notices;
+use crate::walk::{self, Found, is_config, walk};
 use crate::{File, Folder};
 
 /// How long a removal waits to be seen as part of something larger: a folder that vanishes, a file that
 /// is written anew.
-const REMOVAL_DELAY: Duration = Duration::from_millis(50);
+pub(crate) const REMOVAL_DELAY: Duration = Duration::from_millis(50);
+/// How long after a comparison that could not see everything there is another.
+const RETRY: Duration = Duration::from_secs(1);
+/// How many batches of changes wait for who takes them.
+pub(crate) const WAITING: usize = 1024;
 
 /// Why a folder cannot be watched.
 #[derive(Debug, thiserror::Error)]
@@ -42,89 +46,55 @@ pub enum WatchError {
 
 /// Reads a folder, recursively, and goes on to watch it: the first message on the channel is everything,
 /// later ones are what each save changes. Ends when the receiver is gone.
+///
+/// A file or a folder in it that cannot be read is told once and tried again; what it said before stays.
 pub fn watch(root: &Path, context: Context) -> Result<mpsc::Receiver<Vec<Change>>, WatchError> {
-    let (watcher, notified) = notices(root, RecursiveMode::Recursive)?;
+    let failed = |source| WatchError::Notify { path: root.to_owned(), source };
+    let mut notices = Notices::new().map_err(failed)?;
+    notices.watch(root).map_err(failed)?;
     let (changes, receiver) = mpsc::channel(WAITING);
     let mut task = Task {
         root: root.to_owned(),
         folder: Folder::new(context),
         stamps: BTreeMap::new(),
+        troubles: Troubles::default(),
+        comparison: None,
         changes,
-        _watcher: watcher,
+        notices,
     };
-    let found = files(root).map_err(|source| unreadable(root, source))?;
-    let everything = task.read_all(&found);
+    let found = readable(root, task.walk())?;
+    let everything = task.read_all(&found.files);
     let everything = task.folder.update(everything);
-    tokio::spawn(task.run(everything, notified));
+    task.plan_retry();
+    tokio::spawn(task.run(everything));
     Ok(receiver)
 }
 
-/// The files of a folder as (path, text), read once.
-pub fn read_folder(root: &Path) -> Result<Vec<(String, String)>, WatchError> {
-    let files = texts(root)?.into_iter();
-    Ok(files.filter_map(|file| Some((file.path.to_string(), file.text?))).collect())
-}
-
-/// One file's text, first as it is and then after each save; `None` if there is no such file at first.
-pub fn watch_file(path: &Path) -> Result<mpsc::Receiver<Option<String>>, WatchError> {
-    let (texts, receiver) = mpsc::channel(WAITING);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let watched = folder.is_dir().then(|| notices(folder, RecursiveMode::NonRecursive)).transpose()?;
-    tokio::spawn(follow(path.to_owned(), watched, texts));
-    Ok(receiver)
-}
-
-/// Sends a file's text whenever it is another one; a file that is away for a moment, as while it is
-/// written anew, goes on saying what it said.
-async fn follow(
-    path: PathBuf,
-    watched: Option<(RecommendedWatcher, Notices)>,
-    texts: mpsc::Sender<Option<String>>,
-) {
-    let mut known = std::fs::read_to_string(&path).ok();
-    if texts.send(known.clone()).await.is_err() {
-        return;
-    }
-    let Some((_watcher, mut notified)) = watched else { return texts.closed().await };
-    while let Some(notice) = notified.recv().await {
-        let mut wanted = Wanted::default();
-        wanted.note(notice);
-        if !wanted.all && !wanted.files.iter().any(|file| file.file_name() == path.file_name()) {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).ok();
-        if text.is_some() && text != known {
-            known.clone_from(&text);
-            if texts.send(text).await.is_err() {
-                return;
-            }
+/// What was found, unless the folder itself could not be read.
+fn readable(root: &Path, mut found: Found) -> Result<Found, WatchError> {
+    match found.unreadable.iter().position(|(folder, _)| folder == root) {
+        None => Ok(found),
+        Some(at) => {
+            let (path, source) = found.unreadable.swap_remove(at);
+            Err(WatchError::Read { path, source })
         }
     }
 }
 
-/// How many notices, or batches of changes, wait for who takes them.
-const WAITING: usize = 1024;
-
-type Notices = mpsc::Receiver<notify::Result<Event>>;
-
-/// The system's notices of changes below a folder; they end with the watcher.
-fn notices(root: &Path, mode: RecursiveMode) -> Result<(RecommendedWatcher, Notices), WatchError> {
-    let (notices, notified) = mpsc::channel(WAITING);
-    let failed = |source| WatchError::Notify { path: root.to_owned(), source };
-    // On a thread of its own, which waits while nobody takes what it has.
-    let send = move |event| drop(notices.blocking_send(event));
-    let mut watcher = notify::recommended_watcher(send).map_err(failed)?;
-    watcher.watch(root, mode).map_err(failed)?;
-    Ok((watcher, notified))
-}
-
-fn texts(root: &Path) -> Result<Vec<File>, WatchError> {
-    let found = files(root).map_err(|source| unreadable(root, source))?;
-    Ok(found.iter().filter_map(|path| read(root, path)).collect())
-}
-
-fn unreadable(root: &Path, source: io::Error) -> WatchError {
-    WatchError::Read { path: root.to_owned(), source }
+/// The files of a folder as (path, text), read once, and a line for each file or folder that cannot be read.
+pub fn read_folder(root: &Path) -> Result<(Vec<(String, String)>, Vec<String>), WatchError> {
+    let found = readable(root, walk(root, walk::list))?;
+    let told = |path: &Path, error: &io::Error| format!("{}: cannot be read: {error}", shown(root, path));
+    let mut problems: Vec<String> =
+        found.unreadable.iter().map(|(folder, error)| told(folder, error)).collect();
+    let mut files = Vec::new();
+    for path in &found.files {
+        match read(root, path) {
+            Ok(file) => files.extend(file.text.map(|text| (file.path.to_string(), text))),
+            Err(error) => problems.push(told(path, &error)),
+        }
+    }
+    Ok((files, problems))
 }
 
 struct Task {
@@ -132,8 +102,11 @@ struct Task {
     folder: Folder,
     /// How every file stood when it was read, so that comparing the folder reads only what is another file.
     stamps: BTreeMap<PathBuf, Stamp>,
+    troubles: Troubles,
+    /// When the whole folder is to be compared.
+    comparison: Option<Instant>,
     changes: mpsc::Sender<Vec<Change>>,
-    _watcher: RecommendedWatcher,
+    notices: Notices,
 }
 
 /// What is another one whenever a file was written or put in the place of another: device, inode, length, and
@@ -150,71 +123,63 @@ impl Stamp {
     }
 }
 
-/// What notices ask for.
-#[derive(Default)]
-struct Wanted {
-    /// Files to read again.
-    files: BTreeSet<PathBuf>,
-    /// Whether the whole folder is to be compared: something was removed, renamed or cannot be told.
-    all: bool,
-}
-
 impl Task {
-    async fn run(mut self, everything: Vec<Change>, mut notified: Notices) {
+    async fn run(mut self, everything: Vec<Change>) {
         if self.changes.send(everything).await.is_err() {
             return;
         }
-        let mut comparison: Option<Instant> = None;
         loop {
-            let notice = tokio::select! {
-                notice = notified.recv() => notice,
-                () = at(comparison) => {
-                    comparison = None;
-                    if self.compare_all().await {
-                        continue;
+            let files = tokio::select! {
+                () = self.changes.closed() => return,
+                () = at(self.comparison) => {
+                    self.comparison = None;
+                    self.compare_all()
+                }
+                wanted = self.notices.next() => {
+                    if wanted.all {
+                        self.compare_in(REMOVAL_DELAY);
                     }
-                    return;
+                    // Closed after writing, or renamed into place.
+                    self.read_all(wanted.files.iter().filter(|path| is_config(path)))
                 }
             };
-            let Some(notice) = notice else { return };
-            let mut wanted = Wanted::default();
-            wanted.note(notice);
-            while let Ok(notice) = notified.try_recv() {
-                wanted.note(notice);
-            }
-            if wanted.all {
-                comparison.get_or_insert_with(|| Instant::now() + REMOVAL_DELAY);
-            }
-            if !self.read_files(&wanted).await {
+            self.plan_retry();
+            let changes = if files.is_empty() { Vec::new() } else { self.folder.update(files) };
+            if !changes.is_empty() && self.changes.send(changes).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Reads files that were closed or renamed into place; false once nobody listens.
-    async fn read_files(&mut self, wanted: &Wanted) -> bool {
-        let files = self.read_all(wanted.files.iter().filter(|path| is_config(path)));
-        self.send(files).await
+    /// Everything there is; each folder is watched before it is read, so that nothing is missed in between.
+    fn walk(&mut self) -> Found {
+        let Self { root, notices, troubles, .. } = self;
+        let found = walk(root, |folder| {
+            let watched = notices.watch(folder);
+            let list = walk::list(folder)?;
+            if let Err(error) = watched {
+                troubles.note(folder, "cannot watch the folder; it is read again and again", &error);
+            }
+            Ok(list)
+        });
+        for (folder, error) in &found.unreadable {
+            troubles.note(folder, "cannot read the folder; what it said before stays", error);
+        }
+        found
     }
 
     /// Compares the folder with what was read: what is gone, what is new. A folder that has vanished is
-    /// no empty mesh.
-    async fn compare_all(&mut self) -> bool {
-        let Ok(found) = files(&self.root) else {
-            tracing::warn!(folder = %self.root.display(), "the folder cannot be read; what it said before stays");
-            return true;
-        };
-        if found.is_empty() && !self.stamps.is_empty() && !self.root.join(".").exists() {
-            return true;
-        }
-        let others = found.iter().filter(|path| self.stamps.get(*path).copied() != Stamp::of(path));
+    /// no empty mesh, nor is what is below one that cannot be read gone.
+    fn compare_all(&mut self) -> Vec<File> {
+        self.troubles.try_again();
+        let found = self.walk();
+        let others = found.files.iter().filter(|path| self.stamps.get(*path).copied() != Stamp::of(path));
         let others: Vec<PathBuf> = others.cloned().collect();
         let mut files = self.read_all(&others);
-        let there: BTreeSet<PathBuf> = found.into_iter().collect();
-        let gone = self.stamps.keys().filter(|path| !there.contains(*path));
+        let gone = self.stamps.keys().filter(|path| !found.has(path));
         files.extend(gone.map(|path| File { path: shown(&self.root, path), text: None }));
-        self.stamps.retain(|path, _| there.contains(path));
-        self.send(files).await
+        self.stamps.retain(|path, _| found.has(path));
+        files
     }
 
     /// The files as they are now; one that is gone again, or cannot be read, is left out.
@@ -223,19 +188,51 @@ impl Task {
         for path in paths {
             // Taken before the file is read: one that is written meanwhile is read once more.
             let stamp = Stamp::of(path);
-            let Some(file) = read(&self.root, path) else { continue };
-            self.stamps.extend(stamp.map(|stamp| (path.clone(), stamp)));
-            files.push(file);
+            match read(&self.root, path) {
+                Ok(file) => {
+                    self.stamps.extend(stamp.map(|stamp| (path.clone(), stamp)));
+                    files.push(file);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    self.troubles.note(path, "cannot read the file; what it said before stays", &error);
+                }
+            }
         }
         files
     }
 
-    async fn send(&mut self, files: Vec<File>) -> bool {
-        if files.is_empty() {
-            return !self.changes.is_closed();
+    /// What could not be read or watched is tried again after a while.
+    fn plan_retry(&mut self) {
+        if !self.troubles.now.is_empty() {
+            self.compare_in(RETRY);
         }
-        let changes = self.folder.update(files);
-        changes.is_empty() || self.changes.send(changes).await.is_ok()
+    }
+
+    /// Compares the whole folder in that time, or sooner if that was asked for already.
+    fn compare_in(&mut self, time: Duration) {
+        let at = Instant::now() + time;
+        self.comparison = Some(self.comparison.map_or(at, |planned| planned.min(at)));
+    }
+}
+
+/// Files and folders that cannot be read or watched; each is told once.
+#[derive(Default)]
+struct Troubles {
+    now: BTreeSet<PathBuf>,
+    before: BTreeSet<PathBuf>,
+}
+
+impl Troubles {
+    fn note(&mut self, path: &Path, told: &str, error: &impl std::fmt::Display) {
+        if self.now.insert(path.to_owned()) && !self.before.contains(path) {
+            tracing::warn!(path = %path.display(), %error, "{told}");
+        }
+    }
+
+    /// Everything is tried again from here on.
+    fn try_again(&mut self) {
+        self.before = std::mem::take(&mut self.now);
     }
 }
 
@@ -246,82 +243,15 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-impl Wanted {
-    fn note(&mut self, notice: notify::Result<Event>) {
-        let Ok(event) = notice else {
-            self.all = true;
-            return;
-        };
-        match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.files.extend(event.paths),
-            // One file that takes its place, as most programs save: nothing else can have moved.
-            EventKind::Modify(ModifyKind::Name(RenameMode::To))
-                if event.paths.iter().all(|path| is_file(path)) =>
-            {
-                self.files.extend(event.paths);
-            }
-            EventKind::Modify(ModifyKind::Name(_)) => {
-                self.files.extend(event.paths);
-                self.all = true;
-            }
-            EventKind::Create(CreateKind::Folder | CreateKind::Other) | EventKind::Remove(_) => {
-                self.all = true
-            }
-            _ if event.need_rescan() => self.all = true,
-            _ => {}
-        }
-    }
-}
-
-fn is_file(path: &Path) -> bool {
-    is_config(path) && path.is_file()
-}
-
-/// YAML and JSON files, hidden ones left out.
-fn is_config(path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
-}
-
-/// All configuration files below a folder, in the order of their paths. Hidden folders are left out, as
-/// mounted ConfigMaps keep their old and new state in them.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
-            let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if path.is_dir() && !hidden {
-                folders.push(path);
-            } else if is_config(&path) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 /// A path as people know it.
 fn shown(root: &Path, path: &Path) -> Text {
     (*path.strip_prefix(root).unwrap_or(path).to_string_lossy()).into()
 }
 
-/// A file with its path as people know it; one that is gone again is left out, one that cannot be read
-/// is told.
-fn read(root: &Path, path: &Path) -> Option<File> {
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            Some(File { path: shown(root, path), text: Some(String::from_utf8_lossy(&bytes).into_owned()) })
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "cannot read the file; what it said before stays");
-            None
-        }
-    }
+/// A file with its path as people know it.
+fn read(root: &Path, path: &Path) -> io::Result<File> {
+    let bytes = std::fs::read(path)?;
+    Ok(File { path: shown(root, path), text: Some(String::from_utf8_lossy(&bytes).into_owned()) })
 }
 
 #[cfg(test)]
@@ -363,5 +293,27 @@ mod tests {
         assert_eq!(came, ["four true", "three true"]);
         fs::remove_file(watched.join("a.yaml")).unwrap();
         assert_eq!(next(&mut changes).await, ["one false", "two false"]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_vanishes_is_no_empty_mesh_and_is_watched_once_it_is_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let watched = folder.path().join("watched");
+        let put = |name: &str, text: String| {
+            fs::create_dir_all(watched.join("below")).unwrap();
+            fs::write(watched.join("below").join(name), text).unwrap();
+        };
+        put("a.yaml", namespace("one"));
+        std::os::unix::fs::symlink("..", watched.join("below/up")).unwrap();
+        let context = Context { cluster: "c".into(), domain: "cluster.local".into() };
+        let mut changes = watch(&watched, context).unwrap();
+        assert_eq!(next(&mut changes).await, ["one true"]);
+        fs::remove_dir_all(&watched).unwrap();
+        tokio::time::sleep(REMOVAL_DELAY * 3).await;
+        assert!(changes.try_recv().is_err(), "nothing is gone");
+        put("a.yaml", namespace("one") + "---\n" + &namespace("two"));
+        assert_eq!(next(&mut changes).await, ["two true"]);
+        put("a.yaml", namespace("two"));
+        assert_eq!(next(&mut changes).await, ["one false", "two true"], "the other one has moved");
     }
 }

@@ -15,7 +15,7 @@ mod proxy_config;
 
 pub use decode::decode;
 pub use mesh_config::parse_mesh_config;
-pub use object::{Parsed, parse_object};
+pub use object::{Parsed, parse_object, unread};
 
 use crate::Text;
 

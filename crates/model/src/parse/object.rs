@@ -34,16 +34,40 @@ const KINDS: [(&str, &str, Kind); 13] = [
     ("security.istio.io", "PeerAuthentication", Kind::PeerAuthentication),
 ];
 
-/// An API object into the model; `None` if it is of a kind that is not read (or no object at all).
+/// Further kinds of the groups that are read. Those of Istio do nothing here, which their author should know.
+const NOT_READ: [(&str, &[&str]); 4] = [
+    (
+        "",
+        &[
+            "Binding",
+            "ComponentStatus",
+            "ConfigMap",
+            "Endpoints",
+            "Event",
+            "LimitRange",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "PodTemplate",
+            "ReplicationController",
+            "ResourceQuota",
+            "Secret",
+            "ServiceAccount",
+        ],
+    ),
+    ("discovery.k8s.io", &[]),
+    ("networking.istio.io", &["EnvoyFilter", "WorkloadGroup"]),
+    ("security.istio.io", &["AuthorizationPolicy", "RequestAuthentication"]),
+];
+
+/// An API object into the model; `None` if nothing is read from it: see [`unread`].
 pub fn parse_object(object: &Json, context: &Context) -> Option<Parsed> {
-    let api_version = text(object, "apiVersion");
-    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    let kind = text(object, "kind");
-    let (_, _, kind) = KINDS.iter().find(|(known, name, _)| *known == group && *name == kind)?;
-    let meta = meta(object, *kind, api_version, context);
+    let (group, name) = group_and_kind(object);
+    let kind = known(group, name).filter(|_| is_named(object))?;
+    let meta = meta(object, kind, context);
     let mut problems = Vec::new();
     let value = match group {
         "networking.istio.io" | "security.istio.io" => {
+            tell_metadata(object, &meta.key, &mut problems);
             networking::parse(&meta, object, context, &mut problems)
         }
         _ => kube::parse(&meta, object, &mut problems),
@@ -53,12 +77,52 @@ pub fn parse_object(object: &Json, context: &Context) -> Option<Parsed> {
     Some(Parsed { key: meta.key, value, problems })
 }
 
+/// Why nothing is read from a document, if its author should know: it is no object, has no name, or its kind is
+/// unknown to a group that is read. Kinds of other groups are nobody's mistake.
+///
+/// `file` stands for the object in the message. An error means that it cannot be told which object was meant.
+pub fn unread(document: &Json, file: &Key) -> Option<Problem> {
+    let error = |code, field: &str, detail: String| Some(Problem::error(file, code, field, detail));
+    let (group, kind) = group_and_kind(document);
+    let Some((_, others)) = NOT_READ.iter().find(|(known, _)| *known == group) else { return None };
+    if !document.is_object() {
+        return error("no-object", "", "this is no object with apiVersion, kind and metadata".into());
+    }
+    if kind.is_empty() {
+        return error("no-kind", "", "an object needs apiVersion and kind, which are text".into());
+    }
+    if known(group, kind).is_some() {
+        let detail = format!("an object of kind {kind} needs a name, which is text");
+        return error("no-name", "metadata.name", detail);
+    }
+    if others.contains(&kind) {
+        let detail = format!("objects of kind {kind} are not read; this one does nothing");
+        return group.ends_with("istio.io").then(|| Problem::warning(file, "kind-not-read", "kind", detail));
+    }
+    let group = if group.is_empty() { "Kubernetes' core" } else { group };
+    let is_list = kind.ends_with("List");
+    if is_list { None } else { error("unknown-kind", "kind", format!("{group} has no kind '{kind}'")) }
+}
+
+fn group_and_kind(object: &Json) -> (&str, &str) {
+    let group = text(object, "apiVersion").rsplit_once('/').map_or("", |(group, _)| group);
+    (group, text(object, "kind"))
+}
+
+fn known(group: &str, kind: &str) -> Option<Kind> {
+    KINDS.iter().find(|(known, name, _)| *known == group && *name == kind).map(|(_, _, kind)| *kind)
+}
+
+fn is_named(object: &Json) -> bool {
+    !text(object.get("metadata").unwrap_or(&Json::Null), "name").is_empty()
+}
+
 /// Kinds that belong to no namespace.
 fn is_cluster_wide(kind: Kind) -> bool {
     matches!(kind, Kind::Namespace | Kind::Node)
 }
 
-fn meta(object: &Json, kind: Kind, api_version: &str, context: &Context) -> Meta {
+fn meta(object: &Json, kind: Kind, context: &Context) -> Meta {
     let metadata = object.get("metadata").unwrap_or(&Json::Null);
     let namespace = match text(metadata, "namespace") {
         _ if is_cluster_wide(kind) => "",
@@ -76,7 +140,36 @@ fn meta(object: &Json, kind: Kind, api_version: &str, context: &Context) -> Meta
         created: created(text(metadata, "creationTimestamp")),
         labels: labels(metadata.get("labels"), |_| true),
         annotations: labels(metadata.get("annotations"), |key| key.contains("istio.io")),
-        api_version: api_version.into(),
+        api_version: text(object, "apiVersion").into(),
+    }
+}
+
+/// What of an object's metadata is left out because it is of the wrong type: an API server turns such an object
+/// away. Kubernetes' own kinds are decoded whole, metadata included, and need no look of their own.
+fn tell_metadata(object: &Json, key: &Key, problems: &mut Vec<Problem>) {
+    let metadata = object.get("metadata").unwrap_or(&Json::Null);
+    let mut tell =
+        |code, field: String, detail: &str| problems.push(Problem::error(key, code, field, detail));
+    for field in ["labels", "annotations"] {
+        match metadata.get(field) {
+            None | Some(Json::Null) => {}
+            Some(Json::Object(pairs)) => {
+                for (name, _) in pairs.iter().filter(|(_, value)| !value.is_string()) {
+                    let detail =
+                        "a value here is text, in quotes if it looks like anything else; it is left out";
+                    tell("wrong-type", format!("metadata.{field}.{name}"), detail);
+                }
+            }
+            Some(_) => tell("wrong-type", format!("metadata.{field}"), "names with values are expected here"),
+        }
+    }
+    if metadata.get("namespace").is_some_and(|value| !value.is_string() && !value.is_null()) {
+        tell("wrong-type", "metadata.namespace".into(), "a namespace is text; 'default' is taken");
+    }
+    let stamp = metadata.get("creationTimestamp").filter(|value| !value.is_null());
+    if stamp.is_some_and(|value| value.as_str().and_then(seconds).is_none()) {
+        let detail = "a time is written 2026-01-31T12:00:00Z; the object counts as old as one without";
+        tell("unreadable-time", "metadata.creationTimestamp".into(), detail);
     }
 }
 
@@ -85,7 +178,11 @@ fn text<'a>(object: &'a Json, field: &str) -> &'a str {
 }
 
 fn created(stamp: &str) -> Created {
-    Created(stamp.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second))
+    Created(seconds(stamp).unwrap_or(0))
+}
+
+fn seconds(stamp: &str) -> Option<i64> {
+    stamp.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }
 
 fn labels(map: Option<&Json>, keep: impl Fn(&str) -> bool) -> Labels {
@@ -116,5 +213,52 @@ mod tests {
     fn other_kinds_are_left_alone() {
         let object = serde_json::json!({"apiVersion": "apps/v1", "kind": "Deployment"});
         assert!(parse_object(&object, &context()).is_none());
+        assert_eq!(why(&object), None);
+    }
+
+    fn why(object: &Json) -> Option<String> {
+        let file = Key { cluster: "".into(), kind: Kind::File, namespace: "".into(), name: "a.yaml".into() };
+        assert!(parse_object(object, &context()).is_none());
+        unread(object, &file).map(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn what_is_not_read_is_told_where_it_is_a_mistake() {
+        let of = |api_version: &str, kind: &str| {
+            why(&serde_json::json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": 1}}))
+        };
+        let told = "file a.yaml: kind: networking.istio.io has no kind 'VirtualServcie' [unknown-kind]";
+        assert_eq!(of("networking.istio.io/v1", "VirtualServcie").as_deref(), Some(told));
+        let told = "file a.yaml: kind: Kubernetes' core has no kind 'service' [unknown-kind]";
+        assert_eq!(of("v1", "service").as_deref(), Some(told));
+        let told =
+            "file a.yaml: metadata.name: an object of kind Sidecar needs a name, which is text [no-name]";
+        assert_eq!(of("networking.istio.io/v1", "Sidecar").as_deref(), Some(told));
+        assert!(of("security.istio.io/v1", "AuthorizationPolicy").unwrap().ends_with("[kind-not-read]"));
+        assert!(of("v1", "").unwrap().ends_with("[no-kind]"));
+        for (api_version, kind) in
+            [("v1", "ConfigMap"), ("apps/v1", "Deploymnet"), ("v1", "List"), ("example.com/v1", "")]
+        {
+            assert_eq!(of(api_version, kind), None, "{kind}");
+        }
+        assert!(why(&serde_json::json!("plain text")).unwrap().ends_with("[no-object]"));
+    }
+
+    #[test]
+    fn metadata_of_the_wrong_type_is_left_out_and_told() {
+        let object = serde_json::json!({"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {
+            "name": "a", "creationTimestamp": "yesterday", "labels": {"version": 1, "app": "a"},
+            "annotations": ["x"]}, "spec": {}});
+        let parsed = parse_object(&object, &context()).unwrap();
+        let fields: Vec<_> = parsed.problems.iter().map(|problem| (problem.code, &*problem.field)).collect();
+        assert_eq!(
+            fields,
+            [
+                ("unreadable-time", "metadata.creationTimestamp"),
+                ("wrong-type", "metadata.annotations"),
+                ("wrong-type", "metadata.labels.version"),
+            ]
+        );
+        assert!(parsed.value.is_some());
     }
 }

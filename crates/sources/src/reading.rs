@@ -1,0 +1,135 @@
+//! The text of one file into objects, with what is wrong with each and where.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use model::parse::{Context, Parsed, parse_object, unread};
+use model::{Key, Kind, Origin, Problem, Severity, Text, Value};
+use serde_json::Value as Json;
+
+use crate::documents::{Document, split};
+use crate::folder::duplicate;
+use crate::spans::Places;
+
+/// The objects of one file. What is wrong with the file itself is an object of the kind [`Kind::File`].
+pub(crate) type Objects = BTreeMap<Key, Object>;
+
+/// An object as a file has it.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Object {
+    pub(crate) value: Option<Value>,
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// The objects of a file; those of `before` stay where the document that held them has broken.
+pub(crate) fn read(path: &Text, text: &str, before: &Objects, context: &Context) -> Objects {
+    let cluster = context.cluster.clone();
+    let file = Key { cluster, kind: Kind::File, namespace: "".into(), name: path.clone() };
+    let mut reading =
+        Reading { path, context, file, objects: Objects::new(), told: Vec::new(), is_broken: false };
+    for document in split(text) {
+        reading.take(&document);
+    }
+    reading.finish(before)
+}
+
+/// A file on the way from its documents to its objects.
+struct Reading<'a> {
+    path: &'a Text,
+    context: &'a Context,
+    file: Key,
+    objects: Objects,
+    /// What is wrong with documents that give no object.
+    told: Vec<Problem>,
+    /// Whether it cannot be told which object a document was meant to be.
+    is_broken: bool,
+}
+
+impl Reading<'_> {
+    fn take(&mut self, document: &Document<'_>) {
+        let value = match &document.value {
+            Ok(value) => value,
+            Err((line, message)) => {
+                let problem = Problem::error(&self.file, "not-yaml", "", format!("not YAML: {message}"));
+                return self.tell(Problem { line: *line, ..problem });
+            }
+        };
+        let places = Places::new(document.text, document.line);
+        let list = list(value);
+        for (at, item) in list.unwrap_or(std::slice::from_ref(value)).iter().enumerate() {
+            let at = list.map(|_| at);
+            if let Some(parsed) = parse_object(item, self.context) {
+                let object = self.object(item, &parsed, document.line, |field| places.line(at, field));
+                self.put(parsed.key, object);
+            } else if let Some(problem) = unread(item, &self.file) {
+                let line = places.line(at, &problem.field);
+                self.tell(Problem { line, ..problem });
+            }
+        }
+    }
+
+    fn tell(&mut self, mut problem: Problem) {
+        if problem.severity == Severity::Error {
+            self.is_broken = true;
+            problem.detail = format!("{}; what the file said before stays", problem.detail).into();
+        }
+        self.told.push(problem);
+    }
+
+    fn object(&self, item: &Json, parsed: &Parsed, line: u32, place: impl Fn(&str) -> u32) -> Object {
+        let resource_version = item.pointer("/metadata/resourceVersion").and_then(Json::as_str);
+        let keeps_object = parsed.key.kind >= Kind::ServiceEntry;
+        let origin = Origin {
+            file: self.path.clone(),
+            line,
+            resource_version: resource_version.unwrap_or_default().into(),
+            object: keeps_object.then(|| Arc::new(item.clone())),
+        };
+        let locate = |problem: &Problem| Problem { line: place(&problem.field), ..problem.clone() };
+        let problems = parsed.problems.iter().map(locate).collect();
+        Object { value: parsed.value.clone(), origin: Arc::new(origin), problems }
+    }
+
+    fn put(&mut self, key: Key, object: Object) {
+        match self.objects.entry(key) {
+            Entry::Vacant(entry) => drop(entry.insert(object)),
+            Entry::Occupied(mut entry) => {
+                let problem = duplicate(&entry.key().clone(), &object.origin);
+                entry.get_mut().problems.push(problem);
+            }
+        }
+    }
+
+    fn finish(mut self, before: &Objects) -> Objects {
+        keep_last_good(before, &mut self.objects, self.is_broken);
+        if !self.told.is_empty() {
+            let origin = Arc::new(Origin { file: self.path.clone(), ..Origin::default() });
+            self.objects.insert(self.file, Object { value: None, origin, problems: self.told });
+        }
+        self.objects
+    }
+}
+
+/// The items of a `List`.
+fn list(value: &Json) -> Option<&[Json]> {
+    let is_list = value.get("kind").and_then(Json::as_str).is_some_and(|kind| kind.ends_with("List"));
+    value.get("items").and_then(Json::as_array).filter(|_| is_list).map(Vec::as_slice)
+}
+
+/// What was good before stays for an object that is of no use now, and is what is shown of it; and, if it cannot
+/// be told which object a document was meant to be, for those that are not seen again.
+fn keep_last_good(before: &Objects, now: &mut Objects, is_broken: bool) {
+    for (key, old) in before.iter().filter(|(_, old)| old.value.is_some()) {
+        match now.get_mut(key) {
+            Some(new) if new.value.is_none() => {
+                new.value.clone_from(&old.value);
+                let object = old.origin.object.clone();
+                new.origin = Arc::new(Origin { object, ..Origin::clone(&new.origin) });
+            }
+            None if is_broken => drop(now.insert(key.clone(), old.clone())),
+            _ => {}
+        }
+    }
+}
