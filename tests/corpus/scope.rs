@@ -15,7 +15,7 @@ use testkit::family::scope::{Input, Scope};
 
 /// The scope of namespace `mynamespace` over these services and objects.
 pub(crate) fn compute(input: &Input) -> Result<Scope, String> {
-    let (settings, _) = pilothouse::settings::parse(&input.env);
+    let (settings, _) = pilothouse::settings::parse(pilothouse::settings::MESH, &input.env);
     let mut config = Config { settings: Shared::new(settings), ..Config::default() };
     let mut specs = BTreeMap::new();
     for (at, object) in input.virtual_services.iter().enumerate() {

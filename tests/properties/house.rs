@@ -7,10 +7,10 @@ use envoy_api::{Name, Resource, type_url};
 use model::Change;
 use model::parse::Context;
 use model::settings::Settings;
-use pilothouse::offline;
+use pilothouse::{offline, settings};
 use push::{Engine, Wanted};
 use serde_json::{Value as Json, json};
-use sources::{File, Folder};
+use sources::{File, Folder, MeshFile};
 use testkit::random::Random;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -100,7 +100,7 @@ pub(crate) fn settings(random: &mut Random) -> Settings {
         _ => &[],
     };
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    pilothouse::settings::parse(&environment.collect()).0
+    settings::parse(settings::MESH, &environment.collect()).0
 }
 
 /// Two sidecars of one namespace, a gateway, and a sidecar of another namespace that captures nothing.
@@ -130,7 +130,7 @@ const ROUTES: [&str; 5] = ["80", "8080", "http.80", "one.a.svc.cluster.local:80"
 /// A process that serves files.
 pub(crate) struct House {
     folder: Folder,
-    context: Context,
+    mesh: MeshFile,
     pub(crate) engine: Engine,
     proxies: Vec<(u64, watch::Receiver<Arc<View>>)>,
 }
@@ -143,7 +143,8 @@ impl House {
     pub(crate) fn new(settings: Settings) -> Self {
         let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
         let (engine, _handle, _commands) = Engine::new(settings);
-        Self { folder: Folder::new(context.clone()), context, engine, proxies: Vec::new() }
+        let mesh = MeshFile::new(MESH.as_ref(), context.clone());
+        Self { folder: Folder::new(context), mesh, engine, proxies: Vec::new() }
     }
 
     /// All is read at once, and then everybody connects.
@@ -174,8 +175,7 @@ impl House {
         };
         let read: Vec<File> = paths.iter().map(file).collect();
         let mut changes = self.folder.update(read);
-        let text = files.mesh.as_deref().unwrap_or_default();
-        changes.extend(mesh.iter().map(|_| offline::mesh_config(text, &self.context)));
+        changes.extend(mesh.iter().map(|_| self.mesh.read(files.mesh.as_deref())));
         changes
     }
 

@@ -185,7 +185,7 @@ fn routes_of(value: &Json, found: &mut BTreeSet<String>) {
 /// What `translate` says of the example, to the byte, by type and name.
 fn offline_view(node: &Json) -> BTreeMap<String, BTreeMap<String, (String, Vec<u8>)>> {
     let request = offline::Request {
-        files: sources::read_folder(&example().join("config")).unwrap(),
+        files: sources::read_folder(&example().join("config")).unwrap().0,
         mesh: Some(std::fs::read_to_string(example().join("mesh.yaml")).unwrap()),
         node: node.clone(),
         ..offline::Request::default()

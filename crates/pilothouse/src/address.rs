@@ -23,6 +23,11 @@ impl FromStr for ListenAddress {
 }
 
 impl ListenAddress {
+    /// Whether it stands for nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Listens; `None` if the address is empty. `:port` takes IPv6 and IPv4, or IPv4 alone where there is
     /// no IPv6.
     pub(crate) async fn listen(&self) -> Result<Option<TcpListener>> {

@@ -1,20 +1,25 @@
 //! `discovery`: flags, wiring, ports, shutdown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use model::parse::Context;
+use model::settings::Settings;
 use model::{Change, Problem, Severity};
 use pilothouse::{offline, settings};
 use push::{Command, Engine, Handle, Limits};
+use sources::MeshFile;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use xds::{Keep, Plain};
+use xds::{Health, Keep, Plain};
 
 use crate::address::ListenAddress;
+use crate::parts::Parts;
 use crate::{logs, pages};
 
 /// How the control plane runs; flags have istiod's names.
@@ -36,11 +41,11 @@ pub(crate) struct Arguments {
     #[arg(long = "monitoringAddr", default_value = ":15014")]
     monitoring: ListenAddress,
     /// Webhooks over TLS; taken, but nothing is served there without a cluster.
-    #[arg(long = "httpsAddr", default_value = ":15017")]
-    https: ListenAddress,
+    #[arg(long = "httpsAddr")]
+    https: Option<ListenAddress>,
     /// gRPC over TLS; taken, but nothing is served there without certificates.
-    #[arg(long = "secureGRPCAddr", default_value = ":15012")]
-    secure_grpc: ListenAddress,
+    #[arg(long = "secureGRPCAddr")]
+    secure_grpc: Option<ListenAddress>,
     /// The DNS suffix of Kubernetes services.
     #[arg(long, default_value = "cluster.local")]
     domain: String,
@@ -85,92 +90,162 @@ pub(crate) fn run(arguments: &Arguments, unknown: &[String]) -> Result<()> {
 
 async fn serve(arguments: &Arguments) -> Result<()> {
     let Some(folder) = &arguments.config_dir else {
-        bail!("--configDir DIR is needed: this version serves a folder of files, not yet a cluster");
+        bail!("--configDir DIR is needed: a folder of files is what is served, no cluster");
     };
-    let (mut settings, problems) = settings::parse(&std::env::vars().collect());
-    for problem in problems {
-        tracing::warn!("{problem}");
-    }
-    settings.domain = arguments.domain.as_str().into();
-    settings.cluster = arguments.cluster.as_str().into();
-    let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
+    tell_unused(arguments);
+    let (settings, process) = settings(arguments);
     let grpc = arguments.grpc.listen().await?;
     let http = [arguments.http.listen().await?, arguments.monitoring.listen().await?];
-    let (engine, handle, commands) = Engine::new(settings);
-    tokio::spawn(engine.run(commands, debounce()));
-    let mesh = sources::watch_file(&arguments.mesh_config).context("watching the mesh's configuration")?;
-    let changes = sources::watch(folder, context.clone())?;
-    tokio::spawn(feed(changes, mesh, context, handle.clone()));
+    let (mut working, handle) = work(folder, &arguments.mesh_config, settings, &process)?;
     let shutdown = CancellationToken::new();
     let hooks = push::Discovery::new(handle.clone());
-    let server = discovery_server(&hooks)?;
-    let state = pages::state(&handle, &hooks, &server);
-    let mut tasks = tokio::task::JoinSet::new();
+    let (server, health) = discovery_server(&hooks, &process).await?;
+    let state = pages::state(&handle, &hooks, &server, &process.name);
+    let mut serving = JoinSet::new();
+    serving.spawn(report_health(health.clone(), handle.snapshots.clone(), shutdown.clone()));
     for listener in http.into_iter().flatten() {
         tracing::info!(address = %listener.local_addr()?, "serving readiness, metrics and debug pages");
-        tasks.spawn(pages::serve(listener, state.clone(), arguments.shutdown, shutdown.clone()));
+        serving.spawn(pages::serve(listener, state.clone(), arguments.shutdown, shutdown.clone()));
     }
     if let Some(listener) = grpc {
         tracing::info!(address = %listener.local_addr()?, "serving xDS in plaintext");
-        tasks.spawn(xds::serve(listener, Plain, server, keep(arguments), shutdown.clone()));
+        serving.spawn(xds::serve(listener, Plain, server, keep(arguments, &process), shutdown.clone()));
     }
-    ended().await?;
+    let ended = until_the_end(&mut working, &mut serving).await;
     tracing::info!("ending: streams are closed, connections get {:?}", arguments.shutdown);
+    health.report(false).await;
     shutdown.cancel();
-    while tasks.join_next().await.is_some() {}
-    Ok(())
+    while let Some(part) = serving.join_next().await {
+        if let Err(error) = part {
+            tracing::error!(%error, "a port was not closed in order");
+        }
+    }
+    ended
 }
 
-fn discovery_server(hooks: &push::Discovery) -> Result<xds::Discovery<push::Discovery>> {
-    let (others, _health) = xds::side_services(envoy_api::reflect::descriptors(), &[xds::SERVICE])
+/// Starts what makes views of files.
+fn work(
+    folder: &Path,
+    mesh: &Path,
+    settings: Settings,
+    process: &settings::Process,
+) -> Result<(Parts, Handle)> {
+    let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
+    let (engine, handle, commands) = Engine::new(settings);
+    let file = MeshFile::new(mesh, context.clone());
+    let mesh = sources::watch_file(mesh).context("watching the mesh's configuration")?;
+    let changes = sources::watch(folder, context)?;
+    let mut working = Parts::default();
+    let limits = Limits { after: process.debounce_after, max: process.debounce_max };
+    working.start("the engine", async move {
+        engine.run(commands, limits).await;
+        anyhow!("nobody is left to send it anything")
+    });
+    working.start("the feed of configuration", feed(changes, (mesh, file), handle.clone()));
+    Ok((working, handle))
+}
+
+/// The switches of the mesh and of this process; what cannot be read is told.
+fn settings(arguments: &Arguments) -> (Settings, settings::Process) {
+    let environment = settings::environment();
+    let (mut mesh, mut problems) = settings::parse(settings::MESH, &environment);
+    let (process, more) = settings::parse(settings::PROCESS, &environment);
+    problems.extend(more);
+    for problem in problems {
+        tracing::warn!("{problem}");
+    }
+    mesh.domain = arguments.domain.as_str().into();
+    mesh.cluster = arguments.cluster.as_str().into();
+    (mesh, process)
+}
+
+fn tell_unused(arguments: &Arguments) {
+    let set = [
+        ("--httpsAddr", &arguments.https, "a cluster"),
+        ("--secureGRPCAddr", &arguments.secure_grpc, "certificates"),
+    ];
+    for (flag, address, what) in set {
+        if address.as_ref().is_some_and(|address| !address.is_empty()) {
+            tracing::warn!("{flag}: nothing is served there without {what}");
+        }
+    }
+}
+
+/// Waits until the process is told to end, or something ends that is to run as long as it does: an error.
+async fn until_the_end(working: &mut Parts, serving: &mut JoinSet<()>) -> Result<()> {
+    let error = tokio::select! {
+        told = told_to_end() => return told,
+        error = working.ended() => error,
+        Some(part) = serving.join_next() => {
+            let error = part.err().map_or_else(|| anyhow!("it has ended"), Into::into);
+            error.context("a port is not served any more")
+        }
+    };
+    tracing::error!("{error:#}");
+    Err(error)
+}
+
+async fn discovery_server(
+    hooks: &push::Discovery,
+    process: &settings::Process,
+) -> Result<(xds::Discovery<push::Discovery>, Health)> {
+    let (others, health) = xds::side_services(envoy_api::reflect::descriptors(), &[xds::SERVICE])
+        .await
         .context("health and reflection")?;
-    Ok(xds::Discovery::new(hooks.clone(), xds::Config::default(), others))
+    let config = xds::Config {
+        max_request_bytes: process.max_request_bytes as usize,
+        streams_per_second: process.streams_per_second.get(),
+        ..xds::Config::default()
+    };
+    Ok((xds::Discovery::new(hooks.clone(), config, others), health))
 }
 
-fn keep(arguments: &Arguments) -> Keep {
+/// Health is what readiness is: serving from the first state on, until the process is told to end.
+async fn report_health(health: Health, mut snapshots: Snapshots, shutdown: CancellationToken) {
+    let is_ready = async { snapshots.wait_for(|state| state.generation > 0).await.is_ok() };
+    tokio::select! {
+        is_ready = is_ready => health.report(is_ready).await,
+        () = shutdown.cancelled() => {}
+    }
+    shutdown.cancelled().await;
+    health.report(false).await;
+}
+
+type Snapshots = watch::Receiver<Arc<mesh::Snapshot>>;
+
+fn keep(arguments: &Arguments, process: &settings::Process) -> Keep {
     Keep {
         ping_interval: arguments.keepalive_interval,
         ping_timeout: arguments.keepalive_timeout,
+        max_streams: if process.max_streams == 0 { u32::MAX } else { process.max_streams },
         max_age: arguments.max_connection_age,
         grace: arguments.shutdown,
-        ..Keep::default()
-    }
-}
-
-/// Bounds of coalescing, from istiod's variables where they are set.
-fn debounce() -> Limits {
-    let of = |name: &str| std::env::var(name).ok().and_then(|text| model::parse::proxy::duration(&text));
-    let built_in = Limits::default();
-    Limits {
-        after: of("PILOT_DEBOUNCE_AFTER").unwrap_or(built_in.after),
-        max: of("PILOT_DEBOUNCE_MAX").unwrap_or(built_in.max),
     }
 }
 
 /// Hands what the sources say to the engine: the mesh's configuration first, so that nothing is planned
-/// without it.
+/// without it. Answers why it ends.
 async fn feed(
     mut changes: mpsc::Receiver<Vec<Change>>,
-    mut mesh: mpsc::Receiver<Option<String>>,
-    context: Context,
+    (mut mesh, mut file): (mpsc::Receiver<Option<String>>, MeshFile),
     engine: Handle,
-) {
-    let mut first = mesh.recv().await.flatten().map(|text| offline::mesh_config(&text, &context));
+) -> anyhow::Error {
+    let mut first = mesh.recv().await.flatten().map(|text| file.read(Some(&text)));
     loop {
         let mut batch: Vec<Change> = first.take().into_iter().collect();
         tokio::select! {
             more = changes.recv() => match more {
                 Some(more) => batch.extend(more),
-                None => return,
+                None => return anyhow!("the folder is not watched any more"),
             },
             text = mesh.recv() => match text {
-                Some(text) => batch.push(offline::mesh_config(&text.unwrap_or_default(), &context)),
-                None => return,
+                Some(text) => batch.push(file.read(text.as_deref())),
+                None => return anyhow!("the mesh's configuration is not watched any more"),
             },
         }
         batch.iter().for_each(report);
         if engine.commands.send(Command::Changes(batch)).is_err() {
-            return;
+            return anyhow!("the engine has ended");
         }
     }
 }
@@ -186,7 +261,7 @@ fn report(change: &Change) {
     }
 }
 
-async fn ended() -> Result<()> {
+async fn told_to_end() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
     tokio::select! {

@@ -6,6 +6,7 @@ mod bootstrap;
 mod discovery;
 mod logs;
 mod pages;
+mod parts;
 mod proxy_status;
 mod tolerant;
 mod translate;

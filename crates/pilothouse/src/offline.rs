@@ -1,17 +1,17 @@
-//! `translate`: what a proxy would be served, from files and without a server.
-//!
-//! An in-process client of the very view that the server serves.
+//! What a proxy would be served, from files and without a server: an in-process client of the very view
+//! that the server serves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use envoy_api::{Name, type_url};
 use memo::Shared;
 use mesh::Snapshot;
-use model::parse::{Context, parse_mesh_config};
-use model::{Change, Key, Kind, Value};
+use model::Change;
+use model::parse::Context;
 use push::{Engine, Planner, Wanted};
 use serde_json::Value as Json;
-use sources::{File, Folder};
+use sources::{File, Folder, MeshFile};
 use tokio::time::Instant;
 use xds::View;
 
@@ -24,6 +24,8 @@ pub struct Request {
     pub files: Vec<(String, String)>,
     /// MeshConfig as YAML, over the built-in defaults.
     pub mesh: Option<String>,
+    /// Where that was read, for messages.
+    pub mesh_path: PathBuf,
     /// Switches by name.
     pub env: BTreeMap<String, String>,
     /// The node in JSON.
@@ -77,7 +79,7 @@ pub fn view(request: &Request) -> Result<(View, Vec<String>), String> {
 
 /// The state of the mesh that the files make, and what is wrong with them.
 fn load(request: &Request) -> (Snapshot, Vec<String>) {
-    let (settings, mut problems) = settings::parse(&request.env);
+    let (settings, mut problems) = settings::parse(settings::MESH, &request.env);
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
     let mut folder = Folder::new(context.clone());
     let files = request
@@ -85,32 +87,13 @@ fn load(request: &Request) -> (Snapshot, Vec<String>) {
         .iter()
         .map(|(path, text)| File { path: path.as_str().into(), text: Some(text.clone()) });
     let mut changes = folder.update(files);
-    changes.extend(request.mesh.as_deref().map(|text| mesh_config(text, &context)));
+    if let Some(text) = &request.mesh {
+        changes.push(MeshFile::new(&request.mesh_path, context).read(Some(text)));
+    }
     problems.extend(changes.iter().flat_map(lines));
     let (mut engine, _handle, _commands) = Engine::new(settings);
     engine.change(changes, Instant::now());
     (engine.snapshot().clone(), problems)
-}
-
-/// The change that a MeshConfig file makes.
-pub fn mesh_config(text: &str, context: &Context) -> Change {
-    let key = Key {
-        cluster: context.cluster.clone(),
-        kind: Kind::MeshConfig,
-        namespace: "".into(),
-        name: "mesh".into(),
-    };
-    let mut problems = Vec::new();
-    let value = match sources::yaml::<Json>(text) {
-        Ok(written) => parse_mesh_config(&written, &key, &mut problems),
-        Err((line, message)) => {
-            let problem = model::Problem::error(&key, "not-yaml", "", format!("not YAML: {message}"));
-            problems.push(model::Problem { line, ..problem });
-            None
-        }
-    };
-    let value = value.map(|mesh| Value::MeshConfig(Box::new(mesh)));
-    Change { key, value, origin: std::sync::Arc::default(), problems }
 }
 
 /// The problems of a change as lines with their place.

@@ -15,6 +15,7 @@ pub(crate) fn state(
     engine: &Handle,
     hooks: &push::Discovery,
     server: &xds::Discovery<push::Discovery>,
+    name: &str,
 ) -> State {
     let state = State {
         engine: engine.clone(),
@@ -24,7 +25,7 @@ pub(crate) fn state(
             version: VERSION.to_owned(),
             revision: "unknown".to_owned(),
             status: "Clean".to_owned(),
-            instance: std::env::var("POD_NAME").unwrap_or_else(|_| "pilothouse".to_owned()),
+            instance: name.to_owned(),
         },
         started: Instant::now(),
     };

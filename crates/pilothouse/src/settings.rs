@@ -1,4 +1,4 @@
-//! The one table of settings: istiod's environment variables by their own names.
+//! The one place of settings: istiod's environment variables by their own names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,30 +6,57 @@ use std::time::Duration;
 use model::settings::Settings;
 use model::{Decimal, Text};
 
+/// What this process does, whatever it sends: by value to the part that uses it.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each field is a variable of the table, where it is described")]
+pub struct Process {
+    pub name: Text,
+    pub debounce_after: Duration,
+    pub debounce_max: Duration,
+    pub max_request_bytes: u32,
+    pub max_streams: u32,
+    pub streams_per_second: Decimal,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        let (pace, server, keep) = (push::Limits::default(), xds::Config::default(), xds::Keep::default());
+        Self {
+            name: "pilothouse".into(),
+            debounce_after: pace.after,
+            debounce_max: pace.max,
+            max_request_bytes: u32::try_from(server.max_request_bytes).unwrap_or(u32::MAX),
+            max_streams: keep.max_streams,
+            streams_per_second: Decimal::new(server.streams_per_second),
+        }
+    }
+}
+
 /// One setting: its variable, what it is by default, and its effect in a sentence.
-pub struct Setting {
+pub struct Setting<S: 'static> {
     /// The environment variable, as istiod calls it.
     pub name: &'static str,
     /// The default, as it would be written.
     pub default: &'static str,
     /// What it does.
     pub effect: &'static str,
-    field: Field,
+    field: Field<S>,
 }
 
 /// Where a setting is kept.
-enum Field {
-    Flag(fn(&mut Settings) -> &mut bool),
-    Number(fn(&mut Settings) -> &mut u32),
-    Decimal(fn(&mut Settings) -> &mut Decimal),
-    Time(fn(&mut Settings) -> &mut Duration),
-    List(fn(&mut Settings) -> &mut Vec<Text>),
+enum Field<S> {
+    Flag(fn(&mut S) -> &mut bool),
+    Number(fn(&mut S) -> &mut u32),
+    Decimal(fn(&mut S) -> &mut Decimal),
+    Time(fn(&mut S) -> &mut Duration),
+    List(fn(&mut S) -> &mut Vec<Text>),
+    Word(fn(&mut S) -> &mut Text),
 }
 
 macro_rules! settings {
-    ($($name:literal $kind:ident $field:ident $default:literal $effect:literal)*) => {
-        /// All settings that change what proxies are sent, in the order in which they are listed to people.
-        pub const SETTINGS: &[Setting] = &[$(Setting {
+    ($(#[$doc:meta])* $table:ident of $kept:ty: $($name:literal $kind:ident $field:ident $default:literal $effect:literal)*) => {
+        $(#[$doc])*
+        pub const $table: &[Setting<$kept>] = &[$(Setting {
             name: $name,
             default: $default,
             effect: $effect,
@@ -39,6 +66,19 @@ macro_rules! settings {
 }
 
 settings! {
+    /// Settings of this process, in the order in which they are listed to people.
+    PROCESS of Process:
+    "POD_NAME" Word name "pilothouse" "What this process is called on pages and by istioctl."
+    "PILOT_DEBOUNCE_AFTER" Time debounce_after "20ms" "How long it must have been quiet for changes that wait to be pushed; istiod waits 100ms."
+    "PILOT_DEBOUNCE_MAX" Time debounce_max "500ms" "The longest time that a change waits; in istiod 10s."
+    "ISTIO_GPRC_MAXRECVMSGSIZE" Number max_request_bytes "4194304" "The longest request of a client, in bytes."
+    "ISTIO_GPRC_MAXSTREAMS" Number max_streams "100000" "Streams that one connection may have open; 0 for as many as come."
+    "PILOT_MAX_REQUESTS_PER_SECOND" Decimal streams_per_second "0" "Streams that may begin per second; 0 for as many as come, where istiod takes 15 and 5 per processor."
+}
+
+settings! {
+    /// Settings that change what proxies are sent, in the order in which they are listed to people.
+    MESH of Settings:
     "PILOT_ENABLE_ALPN_FILTER" Flag alpn_filter "true" "Outbound HTTP carries the istio.alpn filter."
     "PILOT_ENABLE_METADATA_EXCHANGE" Flag metadata_exchange "true" "Proxies tell each other what workload they are."
     "PILOT_DISABLE_MX_ALPN" Flag disable_mx_alpn "false" "istio-peer-exchange is left out of ALPN lists."
@@ -86,12 +126,19 @@ settings! {
     "ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS" Flag ipv4_outbound_for_ipv6 "false" "IPv6 proxies reach IPv4 destinations too."
 }
 
-/// Settings from an environment, over the defaults; every value that cannot be read is told at once and
-/// its default kept, as istiod does.
-pub fn parse(environment: &BTreeMap<String, String>) -> (Settings, Vec<String>) {
-    let mut settings = Settings::default();
+/// This process's variables; what is no text is left out.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Settings of one table from an environment, over the defaults; every value that cannot be read is told at
+/// once and its default kept, as istiod does.
+pub fn parse<S: Default>(table: &[Setting<S>], environment: &BTreeMap<String, String>) -> (S, Vec<String>) {
+    let mut settings = S::default();
     let mut problems = Vec::new();
-    for setting in SETTINGS {
+    for setting in table {
         if let Some(text) = environment.get(setting.name).filter(|text| !text.is_empty())
             && !setting.set(&mut settings, text)
         {
@@ -102,19 +149,25 @@ pub fn parse(environment: &BTreeMap<String, String>) -> (Settings, Vec<String>) 
     (settings, problems)
 }
 
-impl Setting {
-    fn set(&self, settings: &mut Settings, text: &str) -> bool {
+impl<S> Setting<S> {
+    fn set(&self, settings: &mut S, text: &str) -> bool {
         fn put<T>(field: &mut T, value: Option<T>) -> bool {
             value.map(|value| *field = value).is_some()
         }
         match self.field {
             Field::Flag(field) => put(field(settings), flag(text)),
             Field::Number(field) => put(field(settings), text.parse().ok()),
-            Field::Decimal(field) => put(field(settings), text.parse().ok().map(Decimal::new)),
+            Field::Decimal(field) => put(field(settings), number(text).map(Decimal::new)),
             Field::Time(field) => put(field(settings), model::parse::proxy::duration(text)),
             Field::List(field) => put(field(settings), Some(list(text))),
+            Field::Word(field) => put(field(settings), Some(text.into())),
         }
     }
+}
+
+/// A number that is not negative.
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
 }
 
 /// Words between commas, sorted, each once.
@@ -136,22 +189,59 @@ fn flag(text: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_defaults_of_the_table_are_those_of_the_type() {
-        for setting in SETTINGS {
-            let mut settings = Settings::default();
+    fn check<S: Default + PartialEq + std::fmt::Debug>(table: &[Setting<S>]) {
+        for setting in table {
+            let mut settings = S::default();
             assert!(setting.set(&mut settings, setting.default), "{}", setting.name);
-            assert_eq!(settings, Settings::default(), "{}", setting.name);
+            assert_eq!(settings, S::default(), "{}", setting.name);
         }
     }
 
     #[test]
+    fn the_defaults_of_the_tables_are_those_of_the_types() {
+        check(MESH);
+        check(PROCESS);
+    }
+
+    fn environment<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    #[test]
     fn every_bad_value_is_told() {
-        let environment =
-            [("PILOT_HTTP10", "maybe"), ("PILOT_TRACE_SAMPLING", "all"), ("ISTIO_DUAL_STACK", "1")];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let (settings, problems) = parse(&environment);
+        let environment = environment([
+            ("PILOT_HTTP10", "maybe"),
+            ("PILOT_TRACE_SAMPLING", "all"),
+            ("ISTIO_DUAL_STACK", "1"),
+        ]);
+        let (settings, problems) = parse(MESH, &environment);
         assert_eq!(problems.len(), 2);
         assert!(settings.dual_stack && !settings.http10);
+    }
+
+    #[test]
+    fn settings_of_the_process_are_read_and_told_alike() {
+        let environment = environment([
+            ("PILOT_DEBOUNCE_AFTER", "5"),
+            ("PILOT_DEBOUNCE_MAX", "1m"),
+            ("ISTIO_GPRC_MAXRECVMSGSIZE", "-1"),
+            ("PILOT_MAX_REQUESTS_PER_SECOND", "2.5"),
+            ("POD_NAME", "istiod-0"),
+        ]);
+        let (process, problems) = parse(PROCESS, &environment);
+        assert_eq!(
+            problems,
+            [
+                "PILOT_DEBOUNCE_AFTER: '5' cannot be read; 20ms is used",
+                "ISTIO_GPRC_MAXRECVMSGSIZE: '-1' cannot be read; 4194304 is used",
+            ]
+        );
+        let expected = Process {
+            debounce_max: Duration::from_secs(60),
+            streams_per_second: Decimal::new(2.5),
+            name: "istiod-0".into(),
+            ..Process::default()
+        };
+        assert_eq!(process, expected);
     }
 }

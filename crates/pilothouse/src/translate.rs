@@ -34,16 +34,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let node = fs::read_to_string(&arguments.node)
         .with_context(|| format!("reading {}", arguments.node.display()))?;
     let mesh = arguments.mesh_config.as_deref().map(read).transpose()?;
+    let (files, unreadable) = sources::read_folder(&arguments.config_dir)?;
     let request = Request {
-        files: sources::read_folder(&arguments.config_dir)?,
+        files,
         mesh,
-        env: std::env::vars().collect(),
+        mesh_path: arguments.mesh_config.clone().unwrap_or_default(),
+        env: pilothouse::settings::environment(),
         node: serde_json::from_str(&node).with_context(|| format!("{}", arguments.node.display()))?,
         types: arguments.types.clone(),
         names: names(&arguments.names)?,
     };
     let answer = translate(&request).map_err(|error| anyhow!("{}: {error}", arguments.node.display()))?;
-    for problem in &answer.problems {
+    for problem in unreadable.iter().chain(&answer.problems) {
         eprintln!("{problem}");
     }
     let types = answer.resources.into_iter().map(|(kind, list)| {

@@ -43,7 +43,7 @@ enum Output {
 /// Asks and prints.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.plaintext {
-        bail!("only plaintext is spoken yet: add --plaintext, and name the plaintext port (15010)");
+        bail!("only plaintext is spoken: add --plaintext, and name the plaintext port (15010)");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
