@@ -3,7 +3,6 @@
 //!
 //! ```text
 //!   Table::put -> same handle if equal -> Table::changed(before) -> derived Table patched
-//!   Slot::next(inputs)   one derived value
 //!   Memo::get(key)       many derived values, held weakly
 //! ```
 //!
@@ -11,10 +10,8 @@
 
 mod memo;
 mod shared;
-mod slot;
 mod table;
 
 pub use memo::{Counts, Memo};
 pub use shared::Shared;
-pub use slot::Slot;
 pub use table::Table;

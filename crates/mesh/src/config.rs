@@ -89,7 +89,7 @@ impl Config {
                 self.mesh = next;
                 changed
             }
-            Kind::File | Kind::MeshNetworks => false,
+            Kind::File => false,
             Kind::Namespace => self.namespaces.remove(key),
             Kind::Node => self.nodes.remove(key),
             Kind::Service => self.kube_services.remove(key),

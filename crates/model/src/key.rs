@@ -11,7 +11,6 @@ pub enum Kind {
     /// No object: a file (or a document in it) that could not be read; the name is its path.
     File,
     MeshConfig,
-    MeshNetworks,
     Namespace,
     Node,
     Service,
@@ -33,7 +32,6 @@ impl Kind {
         match self {
             Self::File => "file",
             Self::MeshConfig => "MeshConfig",
-            Self::MeshNetworks => "MeshNetworks",
             Self::Namespace => "Namespace",
             Self::Node => "Node",
             Self::Service => "Service",

@@ -130,7 +130,7 @@ pub struct ExtensionProvider {
     pub kind: ProviderKind,
 }
 
-/// What a provider is; kinds that nothing reads yet are `Other`.
+/// What a provider is; kinds that no listener is made for are `Other`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ProviderKind {
     /// Metrics by proxies' own statistics.

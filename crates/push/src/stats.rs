@@ -112,7 +112,7 @@ fn trigger(kind: Kind) -> &'static str {
     match kind {
         Kind::EndpointSlice | Kind::Pod | Kind::WorkloadEntry => "endpoint",
         Kind::Service | Kind::ServiceEntry => "service",
-        Kind::MeshConfig | Kind::MeshNetworks => "global",
+        Kind::MeshConfig => "global",
         Kind::Namespace => "namespace",
         Kind::File | Kind::Node => "unknown",
         _ => "config",

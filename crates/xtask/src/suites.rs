@@ -148,7 +148,7 @@ impl Suite {
     fn run(&self, variables: &[(&str, PathBuf)]) -> Result<()> {
         let packages = self.packages()?;
         if packages.is_empty() {
-            println!("  no crate has a target named {} yet", self.name);
+            println!("  no crate has a target named {}", self.name);
         }
         let (verb, flag) =
             if self.kind == TargetKind::Bench { ("bench", "--bench") } else { ("test", "--test") };

@@ -42,7 +42,6 @@ metrics! {
     RDS_REJECT GAUGE "pilot_xds_rds_reject" "Refusals of proxies that refuse their routes now."
     EXPIRED_NONCE COUNTER "pilot_xds_expired_nonce" "Requests that answer a response which is not the newest."
     INTERNAL_ERRORS COUNTER "pilot_total_xds_internal_errors" "Streams that ended because of an error of the server."
-    WRITE_TIMEOUT COUNTER "pilot_xds_write_timeout" "Responses that were not taken in time; nothing here times out, streams wait."
 
     PUSH_TRIGGERS COUNTER "pilot_push_triggers" "Pushes by what caused them."
     INBOUND_UPDATES COUNTER "pilot_inbound_updates" "Changes received by what they are of."

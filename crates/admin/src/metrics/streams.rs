@@ -25,7 +25,6 @@ pub(super) fn collect(state: &State, families: &mut Families) {
     families.put_histogram(names::QUEUE_TIME, &[], &state.stats.queue);
     families.put_histogram(names::CONVERGENCE_TIME, &[], &state.stats.convergence);
     families.put(names::INTERNAL_ERRORS, &[], count(&state.stats.internal_errors));
-    families.put(names::WRITE_TIMEOUT, &[], 0.0);
     refusals(state, families);
 }
 

@@ -42,7 +42,6 @@ fn names_of_metrics() {
         pilot_xds_push_time
         pilot_xds_pushes
         pilot_xds_rds_reject
-        pilot_xds_write_timeout
         pilothouse_changes_without_effect_total
         pilothouse_config_age_seconds
         pilothouse_memo_entries

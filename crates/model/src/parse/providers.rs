@@ -96,7 +96,7 @@ fn labels(labels: &Map<String, Json>) -> Vec<(Text, Text)> {
         .collect()
 }
 
-/// The field of a kind that nothing reads yet.
+/// The field of a kind that no listener is made for.
 fn other(spec: &api::ExtensionProvider) -> Option<&'static str> {
     let fields = [
         (spec.envoy_ext_authz_http.is_some(), "envoyExtAuthzHttp"),
