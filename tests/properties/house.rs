@@ -179,6 +179,11 @@ impl House {
         changes
     }
 
+    /// What a file of this text changes.
+    pub(crate) fn text(&mut self, path: &str, text: &str) -> Vec<Change> {
+        self.folder.update([File { path: path.into(), text: Some(text.to_owned()) }])
+    }
+
     /// The first so many proxies connect, as far as they have not yet.
     pub(crate) fn connect(&mut self, count: usize) {
         for node in self.proxies.len()..count {
@@ -190,7 +195,12 @@ impl House {
 
     /// The proxy of a node connects, once more if need be; the answer is its place among the connections.
     pub(crate) fn join(&mut self, node: usize) -> usize {
-        let proxy = push::proxy(&offline::node(&nodes()[node]).unwrap()).unwrap();
+        self.enter(&nodes()[node])
+    }
+
+    /// A proxy of this node connects.
+    pub(crate) fn enter(&mut self, node: &Json) -> usize {
+        let proxy = push::proxy(&offline::node(node).unwrap()).unwrap();
         self.proxies.push(self.engine.connect(proxy));
         self.proxies.len() - 1
     }

@@ -7,6 +7,7 @@
 )]
 
 mod clients;
+mod facts;
 mod house;
 mod objects;
 mod pace;

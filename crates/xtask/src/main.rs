@@ -5,6 +5,7 @@
 
 mod app;
 mod demo;
+mod mutate;
 mod repo;
 mod suites;
 mod tidy;
@@ -46,6 +47,8 @@ enum Chore {
     Bench,
     /// Coverage-guided fuzzing, one minute a target.
     Fuzz,
+    /// Takes one argument after the other away from indexes and keys, in a copy; a test must notice each. Half an hour at most.
+    Mutate(mutate::MutateArguments),
 }
 
 fn main() -> ExitCode {
@@ -71,5 +74,6 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Corpus(_) => suites::corpus(std::env::args_os().skip(2).collect()),
         Chore::Bench => suites::bench(),
         Chore::Fuzz => suites::fuzz(),
+        Chore::Mutate(arguments) => mutate::run(arguments),
     }
 }
