@@ -104,7 +104,7 @@ fn documents(names: &[&str]) -> Vec<Value> {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hostile/seeds");
     let texts = names.iter().map(|name| fs::read_to_string(seeds.join(name)).unwrap());
     let documents = texts.flat_map(|text| {
-        let documents = text.split("\n---\n").map(|document| sources::yaml::<Value>(document).unwrap());
+        let documents = text.split("\n---\n").map(|document| sources::yaml(document).unwrap());
         documents.collect::<Vec<_>>()
     });
     documents.collect()

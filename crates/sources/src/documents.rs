@@ -1,7 +1,8 @@
 //! A file's text into documents: YAML or JSON, each with the line on which it begins.
 
-use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+
+use crate::yaml::{Allowance, Broken, json};
 
 /// One document of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,16 +12,17 @@ pub(crate) struct Document<'a> {
     /// Its text.
     pub(crate) text: &'a str,
     /// Its value, or what is wrong with it and on which line of the file.
-    pub(crate) value: Result<Json, (u32, String)>,
+    pub(crate) value: Result<Json, Broken>,
 }
 
 /// The documents of a file, empty ones left out. A document that is broken does not harm the others.
 pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
-    pieces(text).filter_map(|(line, piece)| document(line, piece)).collect()
+    let allowance = Allowance::default();
+    pieces(text).filter_map(|(line, piece)| document(line, piece, &allowance)).collect()
 }
 
-fn document(line: u32, text: &str) -> Option<Document<'_>> {
-    let value = match yaml::<Json>(text) {
+fn document<'a>(line: u32, text: &'a str, allowance: &Allowance) -> Option<Document<'a>> {
+    let value = match json(text, allowance) {
         Ok(Json::Null) => return None,
         Ok(value) => Ok(value),
         Err((at, message)) => Err((line + at.saturating_sub(1), message)),
@@ -66,29 +68,6 @@ fn separator(text: &str) -> Option<usize> {
 
 fn count_lines(text: &str) -> u32 {
     u32::try_from(text.bytes().filter(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX)
-}
-
-/// YAML (or JSON, which is YAML) as `T`; an error is a line, from 1, and what is wrong.
-pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, (u32, String)> {
-    if text.trim_start().starts_with('{')
-        && let Ok(value) = serde_json::from_str(text)
-    {
-        return Ok(value);
-    }
-    located(text)
-}
-
-/// As [`yaml`], always by the reader that knows places.
-pub(crate) fn located<T: DeserializeOwned>(text: &str) -> Result<T, (u32, String)> {
-    let mut options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false };
-    // It would refuse long files. Deep nesting and aliases that multiply have limits of their own.
-    options.budget = None;
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let line = error.location().map_or(1, |location| location.line());
-        let message = error.to_string();
-        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        (u32::try_from(line).unwrap_or(1), message)
-    })
 }
 
 #[cfg(test)]

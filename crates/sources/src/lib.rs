@@ -17,9 +17,10 @@ mod spans;
 mod walk;
 mod watch;
 mod watch_file;
+mod yaml;
 
-pub use documents::yaml;
 pub use folder::{File, Folder};
 pub use mesh_file::MeshFile;
 pub use watch::{WatchError, read_folder, watch};
 pub use watch_file::watch_file;
+pub use yaml::yaml;

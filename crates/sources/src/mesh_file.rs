@@ -6,10 +6,9 @@ use std::sync::Arc;
 use model::mesh_config::MeshConfig;
 use model::parse::{Context, parse_mesh_config};
 use model::{Change, Key, Kind, Origin, Problem, Severity, Text, Value};
-use serde_json::Value as Json;
 
-use crate::documents::yaml;
 use crate::spans::Places;
+use crate::yaml::yaml;
 
 /// The file with MeshConfig. While it is broken, what it said last holds.
 pub struct MeshFile {
@@ -38,7 +37,7 @@ impl MeshFile {
             return Change { key, value: None, origin: Arc::default(), problems: Vec::new() };
         };
         let mut problems = Vec::new();
-        let value = match yaml::<Json>(text) {
+        let value = match yaml(text) {
             Ok(written) => parse_mesh_config(&written, &key, &mut problems),
             Err((line, message)) => {
                 let problem = Problem::error(&key, "not-yaml", "", format!("not YAML: {message}"));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use crate::documents::located;
+use crate::yaml::again;
 
 /// Where the fields of one document stand. The document is parsed for it when that is first asked, once.
 pub(crate) struct Places<'a> {
@@ -27,7 +27,7 @@ impl<'a> Places<'a> {
     /// The line within the file, from 1, of the field at `path` (`spec.http[0].route[1].weight`), or of the
     /// innermost part of the path that is there; of that item, if the document is a list.
     pub(crate) fn line(&self, item: Option<usize>, path: &str) -> u32 {
-        let root = self.root.get_or_init(|| located(self.text).ok());
+        let root = self.root.get_or_init(|| again(self.text));
         let Some(root) = root else { return self.first };
         let item = item.map(|at| at.to_string());
         let prefix = item.iter().flat_map(|at| ["items", at]);
@@ -125,5 +125,12 @@ mod tests {
         assert_eq!(Places::new("kind: [", 3).line(None, "kind"), 3);
         assert_eq!(Places::new("items:\n- a: 1\n- a: 2\n", 1).line(Some(1), "a"), 3);
         assert_eq!(Places::new("{\"a\": 1,\n\"b\": 2}", 1).line(None, "b"), 2);
+    }
+
+    #[test]
+    fn the_deepest_document_has_places() {
+        let depth = crate::yaml::DEPTH;
+        let text = (0..depth).map(|at| format!("{}a:\n", " ".repeat(at))).collect::<String>();
+        assert_eq!(Places::new(&text, 1).line(None, &vec!["a"; depth].join(".")), 64);
     }
 }

@@ -20,6 +20,8 @@ use crate::{File, Folder};
 pub(crate) const REMOVAL_DELAY: Duration = Duration::from_millis(50);
 /// How long after a comparison that could not see everything there is another.
 const RETRY: Duration = Duration::from_secs(1);
+/// The largest file that is read.
+const LARGEST: u64 = 64 << 20;
 /// How many batches of changes wait for who takes them.
 pub(crate) const WAITING: usize = 1024;
 
@@ -248,8 +250,15 @@ fn shown(root: &Path, path: &Path) -> Text {
     (*path.strip_prefix(root).unwrap_or(path).to_string_lossy()).into()
 }
 
-/// A file with its path as people know it.
+/// A file with its path as people know it; only what is a regular file of a sensible size.
 fn read(root: &Path, path: &Path) -> io::Result<File> {
+    let facts = std::fs::metadata(path)?;
+    if !facts.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if facts.len() > LARGEST {
+        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
     let bytes = std::fs::read(path)?;
     Ok(File { path: shown(root, path), text: Some(String::from_utf8_lossy(&bytes).into_owned()) })
 }
@@ -315,5 +324,21 @@ mod tests {
         assert_eq!(next(&mut changes).await, ["two true"]);
         put("a.yaml", namespace("two"));
         assert_eq!(next(&mut changes).await, ["one false", "two true"], "the other one has moved");
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_large_is_told_and_the_rest_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("a.yaml"), "a: 1").unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("device.yaml")).unwrap();
+        fs::File::create(path("large.yaml")).unwrap().set_len(LARGEST + 1).unwrap();
+        let (files, problems) = read_folder(folder.path()).unwrap();
+        assert_eq!(files, [("a.yaml".to_owned(), "a: 1".to_owned())]);
+        let expected = [
+            "device.yaml: cannot be read: it is not a regular file",
+            "large.yaml: cannot be read: it is larger than 64 MiB",
+        ];
+        assert_eq!(problems, expected);
     }
 }
