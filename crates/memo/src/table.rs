@@ -63,6 +63,24 @@ impl<K: Ord + Clone, V: PartialEq> Table<K, V> {
     }
 }
 
+impl<K: Ord + Clone, V: Clone + Default + PartialEq> Table<K, V> {
+    /// Edits the value under a key; nothing there is an empty value, and an empty value is nothing.
+    ///
+    /// `edit` answers whether it changed the value, and so does this. For values that are sets or lists.
+    pub fn edit(&mut self, key: &K, edit: impl FnOnce(&mut V) -> bool) -> bool {
+        let mut value = self.0.get(key).map(|value| (**value).clone()).unwrap_or_default();
+        if !edit(&mut value) {
+            return false;
+        }
+        if value == V::default() {
+            self.0.remove(key);
+        } else {
+            self.0.insert(key.clone(), Shared::new(value));
+        }
+        true
+    }
+}
+
 impl<K: Ord + Clone, V> Table<K, V> {
     /// Puts a handle as it is; answers whether it is another one than before.
     pub fn share(&mut self, key: K, value: Shared<V>) -> bool {
@@ -156,6 +174,8 @@ impl<K: Ord + Clone, V> FromIterator<(K, Shared<V>)> for Table<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -166,6 +186,18 @@ mod tests {
         assert!(!table.put("a", 1));
         assert!(table.changed(&before).is_empty());
         assert_eq!(table.get("a"), before.get("a"));
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_keeps_the_handle_and_an_empty_value_is_none() {
+        let mut table = Table::<&str, BTreeSet<u8>>::default();
+        assert!(table.edit(&"a", |set| set.insert(1)));
+        let before = table.clone();
+        assert!(!table.edit(&"a", |set| set.insert(1)));
+        assert!(!table.edit(&"b", |set| set.remove(&1)));
+        assert!(table.changed(&before).is_empty());
+        assert!(table.edit(&"a", |set| set.remove(&1)));
+        assert!(table.is_empty());
     }
 
     #[test]

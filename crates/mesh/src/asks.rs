@@ -2,21 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use model::labels;
 use model::mesh_config::MeshConfig;
 use model::networking::{HttpRoute, TrafficPolicy, VirtualService};
 use model::service::TrafficDistribution;
 use model::{Labels, Text};
 
 use crate::{MergedRule, Scope};
-
-/// Labels by which traffic distribution goes (xds-semantics, EDS priorities).
-const PLACE: [&str; 5] = [
-    "topology.istio.io/network",
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-    "topology.istio.io/subzone",
-    "kubernetes.io/hostname",
-];
 
 /// The facts of a proxy, beside its profile's fixed ones, that something in a scope mentions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +30,7 @@ impl Asks {
         for scoped in &scope.services {
             asks.node |= scoped.service.node_local;
             if scoped.service.traffic_distribution != TrafficDistribution::Any {
-                asks.failover.extend(PLACE.map(Text::from));
+                asks.failover.extend(labels::SAME_NODE.iter().map(|label| Text::from(*label)));
             }
         }
         for rule in scope.rules.values() {

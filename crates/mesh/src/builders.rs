@@ -3,6 +3,7 @@
 use model::key::Meta;
 use model::networking::*;
 use model::parse::proxy::{Node, parse_node};
+use model::proxy_config::ProxyConfigObject;
 use model::service::TargetPort;
 use model::{Change, Created, Host, Key, Kind, Labels, Protocol, Proxy, Resolution, Text, Value, kube};
 
@@ -78,6 +79,30 @@ pub(crate) fn entry(id: &str, host: &str, ports: &[u16]) -> ServiceEntry {
     }
 }
 
+/// A Pod at an address.
+pub(crate) fn pod(id: &str, age: i64, ip: &str) -> kube::Pod {
+    kube::Pod {
+        meta: meta(Kind::Pod, id, age),
+        ips: vec![ip.parse().unwrap()],
+        service_account: "default".into(),
+        node: "node".into(),
+        workload: "app".into(),
+        ports: Vec::new(),
+        hostname: "".into(),
+        subdomain: "".into(),
+        ready: true,
+        ended: false,
+        terminating: false,
+        host_network: false,
+    }
+}
+
+/// A WorkloadEntry at an address.
+pub(crate) fn workload_entry(id: &str, age: i64, address: &str) -> WorkloadEntry {
+    let spec = WorkloadSpec { address: address.into(), ..WorkloadSpec::default() };
+    WorkloadEntry { meta: meta(Kind::WorkloadEntry, id, age), spec, unhealthy: false }
+}
+
 /// Exactly these namespaces.
 pub(crate) fn only(namespaces: &[&str]) -> ExportTo {
     ExportTo::Namespaces(namespaces.iter().map(|name| Text::from(*name)).collect())
@@ -105,6 +130,10 @@ macro_rules! into_value {
 into_value!(
     kube::Service => Service,
     kube::Namespace => Namespace,
+    kube::Pod => Pod,
+    WorkloadEntry => WorkloadEntry,
+    ProxyConfigObject => ProxyConfig,
+    PeerAuthentication => PeerAuthentication,
     ServiceEntry => ServiceEntry,
     Sidecar => Sidecar,
     VirtualService => VirtualService,

@@ -6,7 +6,8 @@ mod slices;
 use std::collections::{BTreeMap, BTreeSet};
 
 use memo::{Shared, Table};
-use model::{Endpoint, Host, Key, Kind, Resolution, Text, TlsMode};
+use model::settings::Settings;
+use model::{Endpoint, Host, Key, Kind, Resolution, Service, Text, TlsMode};
 
 use crate::{Config, ServiceIndex, WorkloadIndex};
 
@@ -87,7 +88,7 @@ impl EndpointIndex {
     pub(crate) fn next(&self, was: Inputs<'_>, now: Inputs<'_>) -> Self {
         let mut next = self.clone();
         next.note_slices(was.config, now.config);
-        let mut touched = BTreeSet::new();
+        let mut touched = joined_otherwise(was.services, now.services);
         for key in next.touched(was, now) {
             next.contribute(&key, now, &mut touched);
         }
@@ -115,13 +116,8 @@ impl EndpointIndex {
             let of = |config: &Config| config.slices.get(&key).map(|slice| slices::service_of(slice));
             for (service, there) in [(of(was), false), (of(now), true)] {
                 let Some(service) = service else { continue };
-                let mut keys = self.slices.get(&service).map(|keys| (**keys).clone()).unwrap_or_default();
-                if there {
-                    keys.insert(key.clone())
-                } else {
-                    keys.remove(&key)
-                };
-                self.slices.set(service, (!keys.is_empty()).then_some(keys));
+                self.slices
+                    .edit(&service, |keys| if there { keys.insert(key.clone()) } else { keys.remove(&key) });
             }
         }
     }
@@ -137,12 +133,10 @@ impl EndpointIndex {
         }
         for key in now.workloads.changed(was.workloads) {
             let both = [was.workloads, now.workloads].map(|index| index.by_key(&key));
-            for workload in both.into_iter().flatten() {
-                let by_name = std::iter::once(key.clone());
-                let by_address = workload.ips.iter().map(|ip| slices::address_key(&key, &ip.to_string()));
-                for user in by_name.chain(by_address).filter_map(|at| self.users.get(&at)) {
-                    keys.extend(user.iter().cloned());
-                }
+            let ips = both.into_iter().flatten().flat_map(|workload| &workload.ips);
+            let by_address = ips.map(|ip| slices::address_key(&key, &ip.to_string()));
+            for user in std::iter::once(key.clone()).chain(by_address).filter_map(|at| self.users.get(&at)) {
+                keys.extend(user.iter().cloned());
             }
             entries::selecting(&key, now.config, &mut keys);
         }
@@ -177,31 +171,27 @@ impl EndpointIndex {
         let (old, new) = (before.map_or(&none, |one| &one.pods), after.map_or(&none, |one| &one.pods));
         let gone = old.difference(new).map(|pod| (pod, false));
         for (pod, there) in gone.chain(new.difference(old).map(|pod| (pod, true))) {
-            let mut users = self.users.get(pod).map(|users| (**users).clone()).unwrap_or_default();
-            if there {
-                users.insert(service.clone())
-            } else {
-                users.remove(service)
-            };
-            self.users.set(pod.clone(), (!users.is_empty()).then_some(users));
+            self.users
+                .edit(pod, |users| if there { users.insert(service.clone()) } else { users.remove(service) });
         }
     }
 
     /// Joins the contributions to one service: ServiceEntries oldest first, then the Kubernetes Service.
     fn join(&mut self, at: &(Host, Text), now: Inputs<'_>, facts: &mut EndpointFacts) {
         let (host, namespace) = at;
-        let services = || now.services.of_host(host).iter().filter(|service| service.namespace == *namespace);
+        let here = |service: &&Shared<Service>| service.namespace == *namespace;
+        let parts = || now.services.parts_of(host).iter().filter(here);
         let mut objects: Vec<&Key> = Vec::new();
         for kind in [Kind::ServiceEntry, Kind::Service] {
-            for service in services().filter(|service| service.object.kind == kind) {
+            for service in parts().filter(|service| service.object.kind == kind) {
                 if !objects.contains(&&service.object) {
                     objects.push(&service.object);
                 }
             }
         }
-        let parts = objects.iter().filter_map(|key| self.by_object.get(*key)?.hosts.get(host));
-        let mut endpoints: Vec<Shared<Endpoint>> = parts.flatten().cloned().collect();
-        let resolution = services().next().map(|service| service.resolution);
+        let of_objects = objects.iter().filter_map(|key| self.by_object.get(*key)?.hosts.get(host));
+        let mut endpoints: Vec<Shared<Endpoint>> = of_objects.flatten().cloned().collect();
+        let resolution = now.services.of_host(host).iter().find(here).map(|service| service.resolution);
         if resolution == Some(Resolution::DnsRoundRobin) {
             let mut seen = BTreeSet::new();
             endpoints.retain(|endpoint| seen.insert(endpoint.port_name.clone()));
@@ -225,6 +215,16 @@ impl EndpointIndex {
     }
 }
 
+/// The services of hosts whose objects or resolution may be others.
+fn joined_otherwise(was: &ServiceIndex, now: &ServiceIndex) -> BTreeSet<(Host, Text)> {
+    let mut joined = BTreeSet::new();
+    for host in now.changed_hosts(was) {
+        let both = was.parts_of(&host).iter().chain(now.parts_of(&host));
+        joined.extend(both.map(|service| (host.clone(), service.namespace.clone())));
+    }
+    joined
+}
+
 /// The service ports all of whose endpoints take mutual TLS, sorted.
 fn all_mutual(endpoints: &[Shared<Endpoint>]) -> Vec<u16> {
     let mut ports: BTreeMap<u16, bool> = BTreeMap::new();
@@ -236,10 +236,8 @@ fn all_mutual(endpoints: &[Shared<Endpoint>]) -> Vec<u16> {
 }
 
 /// What every contribution depends on.
-fn common(config: &Config) -> (&Text, &Text, &Text, bool, bool) {
-    let settings = &config.settings;
-    let switches = (settings.select_pods, settings.select_workload_entries);
-    (&settings.domain, &settings.cluster, &config.mesh.trust_domain, switches.0, switches.1)
+fn common(config: &Config) -> (&Shared<Settings>, &Text) {
+    (&config.settings, &config.mesh.trust_domain)
 }
 
 /// Endpoints that are equal to a former one keep its handle, so that what was built from it is found again.

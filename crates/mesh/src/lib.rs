@@ -18,6 +18,7 @@ mod collectors;
 mod config;
 mod endpoints;
 mod gateways;
+mod keys;
 mod member;
 mod profiles;
 mod routes;

@@ -37,7 +37,10 @@ pub struct Member {
     pub authn: Shared<WorkloadAuthn>,
     /// What it opens, for a gateway.
     pub gateway: Option<Shared<MergedGateway>>,
-    /// Its effective configuration.
+    /// Its configuration: what it declares (`PROXY_CONFIG`), else the mesh's default.
+    ///
+    /// ProxyConfig objects have no say here. They hold what a proxy is started with (threads, environment,
+    /// image), so that injection puts them into what it declares; istiod's generators do not look at them.
     pub config: Shared<ProxyConfig>,
     /// Whether it uses addresses that the allocator gave to services.
     pub auto_addresses: bool,
@@ -154,4 +157,29 @@ fn place(
     };
     let labels = augmented(&labels, &locality, &proxy.cluster, &proxy.node_name, &proxy.network);
     (labels, locality)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::proxy_config::ProxyConfigObject;
+
+    use super::*;
+    use crate::Config;
+    use crate::builders::{With, meta, proxy};
+
+    #[test]
+    fn proxy_config_objects_change_nothing_that_a_connected_proxy_is_sent() {
+        let before = Snapshot::default().next(Config::default());
+        let object = ProxyConfigObject {
+            meta: meta(Kind::ProxyConfig, "istio-system/all", 0),
+            selector: None,
+            concurrency: Some(4),
+            environment: vec![("A".into(), "b".into())],
+            image_type: "debug".into(),
+        };
+        let after = before.next(before.config.clone().with(object));
+        let proxy = Shared::new(proxy("a"));
+        assert_eq!(*after.member(&proxy).config, *before.member(&proxy).config);
+        assert!(after.differs_in_endpoints_only(&before));
+    }
 }

@@ -127,12 +127,12 @@ impl RouteIndex {
         let own = &one.meta.key.namespace;
         for gateway in &one.gateways {
             let ExportTo::Namespaces(namespaces) = export else {
-                edit_group(&mut self.public, gateway.clone(), &mut edit);
+                self.public.edit(gateway, &mut edit);
                 continue;
             };
             for namespace in namespaces {
                 let groups = if namespace == own { &mut self.private } else { &mut self.exported };
-                edit_group(groups, (gateway.clone(), namespace.clone()), &mut edit);
+                groups.edit(&(gateway.clone(), namespace.clone()), &mut edit);
             }
         }
     }
@@ -149,10 +149,10 @@ impl RouteIndex {
         };
         let (old, new) = (references(old), references(new));
         for gone in old.difference(&new) {
-            note(&mut self.referrers, gone, key, false);
+            self.referrers.edit(gone, |keys| keys.remove(key));
         }
         for come in new.difference(&old) {
-            note(&mut self.referrers, come, key, true);
+            self.referrers.edit(come, |keys| keys.insert(key.clone()));
         }
     }
 
@@ -161,7 +161,9 @@ impl RouteIndex {
         let namespaces: BTreeSet<&Text> =
             matches.map(|one| &one.source_namespace).filter(|name| !name.is_empty()).collect();
         for namespace in namespaces {
-            note(&mut self.for_clients, namespace, &one.meta.key, present);
+            let key = &one.meta.key;
+            self.for_clients
+                .edit(namespace, |keys| if present { keys.insert(key.clone()) } else { keys.remove(key) });
         }
     }
 }
@@ -180,31 +182,4 @@ fn order(one: &VirtualService) -> Order {
 /// The old handle if it holds an equal value.
 fn same(new: Shared<VirtualService>, old: Option<&Shared<VirtualService>>) -> Shared<VirtualService> {
     old.filter(|old| ***old == *new).cloned().unwrap_or(new)
-}
-
-fn edit_group<K: Ord + Clone>(
-    groups: &mut Groups<K>,
-    key: K,
-    edit: impl FnOnce(&mut Table<Order, VirtualService>) -> bool,
-) {
-    let mut list = groups.get(&key).map(|list| (**list).clone()).unwrap_or_default();
-    if !edit(&mut list) {
-        return;
-    }
-    if list.is_empty() {
-        groups.remove(&key);
-    } else {
-        groups.share(key, Shared::new(list));
-    }
-}
-
-/// Adds to or takes from the set under a key; an empty set is none.
-fn note<K: Ord + Clone>(table: &mut Table<K, BTreeSet<Key>>, at: &K, key: &Key, present: bool) {
-    let mut set = table.get(at).map(|set| (**set).clone()).unwrap_or_default();
-    if present {
-        set.insert(key.clone());
-    } else {
-        set.remove(key);
-    }
-    table.set(at.clone(), Some(set).filter(|set| !set.is_empty()));
 }

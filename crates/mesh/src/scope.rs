@@ -96,6 +96,14 @@ impl ScopedService {
         self.ports.as_deref().unwrap_or(&self.service.ports)
     }
 
+    /// The number of the visible port, if it is the only one.
+    pub fn only_port(&self) -> Option<u16> {
+        match self.port_list() {
+            [only] => Some(only.number),
+            _ => None,
+        }
+    }
+
     /// The visible port of this number that is not UDP.
     pub fn port(&self, number: u16) -> Option<&ServicePort> {
         self.ports().find(|port| port.number == number && port.protocol != model::Protocol::Udp)

@@ -6,8 +6,8 @@ use memo::{Shared, Table};
 use model::networking::ExportTo;
 use model::{Created, Host, Key, Registry, Resolution, Service, Text};
 
-use crate::Config;
 use crate::services::aliases::{Aliases, Link};
+use crate::{Config, keys};
 
 mod aliases;
 mod convert;
@@ -31,6 +31,8 @@ pub struct ServiceIndex {
     private: Table<Text, Ordered>,
     /// All services of this namespace, in order.
     by_namespace: Table<Text, Ordered>,
+    /// Those of them that ServiceEntries made.
+    entries: Table<Text, Ordered>,
     /// Hosts of this namespace's services that it may see otherwise than others do: other namespaces
     /// have services for them too, or not everybody may see them.
     contested: Table<Text, BTreeSet<Host>>,
@@ -102,6 +104,28 @@ impl ServiceIndex {
         self.ordered.values()
     }
 
+    /// The services of a namespace, oldest first.
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Shared<Service>> {
+        self.by_namespace.get(namespace).into_iter().flat_map(|list| list.values())
+    }
+
+    /// The services of a namespace that ServiceEntries made, oldest first.
+    pub fn entries_in(&self, namespace: &str) -> impl Iterator<Item = &Shared<Service>> {
+        self.entries.get(namespace).into_iter().flat_map(|list| list.values())
+    }
+
+    /// The services of this host before those of several clusters were made one, oldest first.
+    pub(crate) fn parts_of(&self, host: &Host) -> &[Shared<Service>] {
+        self.parts.get(host).map_or(&[], |list| list.as_slice())
+    }
+
+    /// The hosts whose services are not the same as in `before`.
+    pub(crate) fn changed_hosts(&self, before: &Self) -> Vec<Host> {
+        let mut hosts = self.by_host.changed(&before.by_host);
+        hosts.extend(self.parts.changed(&before.parts));
+        hosts
+    }
+
     /// What a namespace may see: first what is exported to it by name, then what is public; each oldest first.
     pub fn visible(&self, namespace: &str) -> impl Iterator<Item = &Shared<Service>> {
         self.private.get(namespace).into_iter().flat_map(|list| list.values()).chain(self.public.values())
@@ -159,16 +183,11 @@ impl ServiceIndex {
     }
 
     fn objects_in<'a>(&'a self, namespace: &'a Key) -> impl Iterator<Item = Key> + 'a {
-        let start =
-            |kind| Key { kind, namespace: namespace.name.clone(), name: "".into(), ..namespace.clone() };
-        let own = |start: Key| {
-            let inside = |key: &&Key| key.kind == start.kind && key.namespace == namespace.name;
-            let keys = self.by_object.range(start.clone()..).map(|(key, _)| key);
-            keys.take_while(|key| inside(key) && key.cluster == namespace.cluster)
-                .cloned()
-                .collect::<Vec<_>>()
+        let own = |kind| {
+            let first = Key::first_of(&namespace.cluster, kind, &namespace.name);
+            keys::beside(&self.by_object, first).map(|(key, _)| key.clone())
         };
-        [model::Kind::Service, model::Kind::ServiceEntry].into_iter().flat_map(move |kind| own(start(kind)))
+        [model::Kind::Service, model::Kind::ServiceEntry].into_iter().flat_map(own)
     }
 
     /// Takes in the newest services of one object and names the hosts whose services are not the same.
@@ -196,13 +215,19 @@ impl ServiceIndex {
         let new = joined(parts, &old, local);
         for service in old.iter().filter(|service| !new.contains(service)) {
             self.ordered.remove(&Order::of(service));
-            edit(&mut self.by_namespace, &service.namespace, |list| list.remove(&Order::of(service)));
+            self.by_namespace.edit(&service.namespace, |list| list.remove(&Order::of(service)));
+            if service.registry == Registry::External {
+                self.entries.edit(&service.namespace, |list| list.remove(&Order::of(service)));
+            }
             self.hide(service);
         }
         for service in new.iter().filter(|service| !old.contains(service)) {
             let own = |list: &mut Ordered| list.share(Order::of(service), service.clone());
             own(&mut self.ordered);
-            edit(&mut self.by_namespace, &service.namespace, own);
+            self.by_namespace.edit(&service.namespace, own);
+            if service.registry == Registry::External {
+                self.entries.edit(&service.namespace, own);
+            }
             self.show(service);
         }
         self.contest(host, &rivals(&old), &rivals(&new));
@@ -218,7 +243,9 @@ impl ServiceIndex {
                 show(&mut self.public);
             }
             ExportTo::Namespaces(namespaces) => {
-                namespaces.iter().for_each(|namespace| edit(&mut self.private, namespace, show));
+                for namespace in namespaces {
+                    self.private.edit(namespace, show);
+                }
             }
         }
     }
@@ -230,18 +257,16 @@ impl ServiceIndex {
                 hide(&mut self.public);
             }
             ExportTo::Namespaces(namespaces) => {
-                namespaces.iter().for_each(|namespace| edit(&mut self.private, namespace, hide));
+                for namespace in namespaces {
+                    self.private.edit(namespace, hide);
+                }
             }
         }
     }
 
     fn contest(&mut self, host: &Host, before: &BTreeSet<Text>, after: &BTreeSet<Text>) {
         for namespace in before.symmetric_difference(after) {
-            let mut hosts = self.contested.get(namespace).map(|hosts| (**hosts).clone()).unwrap_or_default();
-            if !hosts.remove(host) {
-                hosts.insert(host.clone());
-            }
-            self.contested.set(namespace.clone(), Some(hosts).filter(|hosts| !hosts.is_empty()));
+            self.contested.edit(namespace, |hosts| hosts.remove(host) || hosts.insert(host.clone()));
         }
     }
 }
@@ -286,19 +311,6 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 fn link(service: &Shared<Service>) -> Option<Link> {
     let target = service.external_name.clone()?;
     Some(Link { target, namespace: service.namespace.clone() })
-}
-
-/// Edits the list under a key; an empty list is none.
-fn edit(lists: &mut Table<Text, Ordered>, key: &Text, edit: impl FnOnce(&mut Ordered) -> bool) {
-    let mut list = lists.get(key).map(|list| (**list).clone()).unwrap_or_default();
-    if !edit(&mut list) {
-        return;
-    }
-    if list.is_empty() {
-        lists.remove(key);
-    } else {
-        lists.share(key.clone(), Shared::new(list));
-    }
 }
 
 /// The namespaces of a host's services, if there are several; else that one whose services not

@@ -7,17 +7,18 @@ use model::{Key, Kind, Labels, Protocol, Registry, Service, Text};
 
 use crate::{ServiceTarget, Snapshot, Workload};
 
-/// The workload of a proxy: a WorkloadEntry or Pod with its first address. Where several have it, the one of its
-/// own namespace, and of several there the first by name.
+/// The workload of a proxy: a WorkloadEntry of its namespace with its first address, else its Pod: the one
+/// that it says it is, else the oldest one with that address, one of its namespace before others.
 pub(crate) fn workload_of<'a>(snapshot: &'a Snapshot, proxy: &Proxy) -> Option<&'a Shared<Workload>> {
     let ip = *proxy.ips.first()?;
     let own = |workload: &&Shared<Workload>| workload.key.namespace == proxy.namespace;
-    let pods = snapshot.workloads.pods_at(&proxy.cluster, ip);
     let entry = snapshot.workloads.entries_at(&proxy.cluster, ip).iter().find(own);
-    entry.or_else(|| pods.iter().find(own).or_else(|| pods.first())).or_else(|| by_name(snapshot, proxy))
+    let pods = snapshot.workloads.pods_at(&proxy.cluster, ip);
+    let at_address = || pods.iter().find(own).or_else(|| pods.first());
+    entry.or_else(|| by_name(snapshot, proxy)).or_else(at_address)
 }
 
-/// The Pod that the node id names; for proxies whose Pod shares its machine's address.
+/// The Pod that the node id names.
 fn by_name<'a>(snapshot: &'a Snapshot, proxy: &Proxy) -> Option<&'a Shared<Workload>> {
     let (name, namespace) = proxy.workload_id.rsplit_once('.')?;
     let key = Key {
@@ -44,7 +45,7 @@ pub(crate) fn of(
     if !selected {
         targets = by_slice(snapshot, proxy);
     }
-    let entries: Vec<&Shared<Service>> = entries(snapshot, proxy).collect();
+    let entries: Vec<&Shared<Service>> = snapshot.services.entries_in(&proxy.namespace).collect();
     targets.extend(at_addresses(snapshot, proxy, &entries));
     targets.sort_by(|one, two| {
         let age = one.service.created.cmp(&two.service.created);
@@ -92,24 +93,16 @@ fn by_slice(snapshot: &Snapshot, proxy: &Proxy) -> Vec<ServiceTarget> {
     let Some(ip) = proxy.ips.first().map(ToString::to_string) else { return Vec::new() };
     let here = |service: &&Shared<Service>| {
         service.registry == Registry::Kubernetes
-            && service.namespace == proxy.namespace
             && service.selector.is_none()
             && is_in_cluster(service, proxy)
     };
-    snapshot.services.all().filter(here).flat_map(|service| at_address(snapshot, service, &ip)).collect()
+    let own = snapshot.services.in_namespace(&proxy.namespace);
+    own.filter(here).flat_map(|service| at_address(snapshot, service, &ip)).collect()
 }
 
 /// Whether the proxy's own cluster has the Service; a proxy that names no cluster may be in any.
 fn is_in_cluster(service: &Service, proxy: &Proxy) -> bool {
     proxy.cluster.is_empty() || service.cluster_vips.contains_key(&proxy.cluster)
-}
-
-/// Services of the namespace's ServiceEntries.
-fn entries<'a>(snapshot: &'a Snapshot, proxy: &'a Proxy) -> impl Iterator<Item = &'a Shared<Service>> {
-    snapshot
-        .services
-        .all()
-        .filter(|service| service.registry == Registry::External && service.namespace == proxy.namespace)
 }
 
 /// Targets among services that have an endpoint at one of the proxy's addresses.

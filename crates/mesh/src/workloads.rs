@@ -6,38 +6,47 @@ use std::sync::Arc;
 
 use memo::{Shared, Table};
 use model::endpoint::{EndpointWorkload, TlsMode};
+use model::labels;
 use model::networking::{WorkloadEntry, WorkloadSpec};
 use model::parse::proxy::join_locality;
-use model::{Key, Kind, Labels, Text, kube};
+use model::{Created, Key, Kind, Labels, Text, kube};
 
-use crate::Config;
+use crate::{Config, keys};
 
 /// A workload that a proxy or an endpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// The Pod or WorkloadEntry.
     pub key: Key,
+    /// Its age.
+    pub created: Created,
     /// Its own labels, without topology labels.
     pub labels: Labels,
     /// Its service account.
     pub service_account: Text,
     /// Named and numbered container ports: name, number, transport.
     pub ports: Vec<(Text, u16, Text)>,
-    /// Its addresses.
+    /// Its own addresses.
     pub ips: Vec<IpAddr>,
+    /// All of its addresses, also those that it shares with its machine.
+    pub all_ips: Vec<IpAddr>,
     /// Whether it takes traffic when selected by a ServiceEntry.
     pub ready: bool,
     /// What its endpoints carry (labels there have topology labels added).
     pub facts: Arc<EndpointWorkload>,
 }
 
+/// Several may have one address, for instance while one takes the place of another: oldest first, then
+/// by key, whichever came to be known first.
+type ByAddress = Table<(Text, IpAddr), Vec<Shared<Workload>>>;
+
 /// Workloads by address and by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadIndex {
-    /// Pods by cluster and address, in the order of their keys; those on the host's network are left out.
-    pods_by_ip: Table<(Text, IpAddr), Vec<Shared<Workload>>>,
-    /// WorkloadEntries by cluster and address, in the order of their keys.
-    entries_by_ip: Table<(Text, IpAddr), Vec<Shared<Workload>>>,
+    /// Pods by cluster and address; those on the host's network are left out.
+    pods: ByAddress,
+    /// WorkloadEntries by cluster and address.
+    entries: ByAddress,
     /// By Pod or WorkloadEntry.
     by_key: Table<Key, Workload>,
     /// Pods by their Node, since its labels say where they are.
@@ -55,15 +64,14 @@ impl WorkloadIndex {
         next
     }
 
-    /// The pods with this address, by namespace, then name. There are several while one takes over from
-    /// another, or where a user has written them so.
+    /// The pods with this address, oldest first.
     pub fn pods_at(&self, cluster: &Text, ip: IpAddr) -> &[Shared<Workload>] {
-        self.pods_by_ip.get(&(cluster.clone(), ip)).map_or(&[], |list| list.as_slice())
+        self.pods.get(&(cluster.clone(), ip)).map_or(&[], |list| list.as_slice())
     }
 
-    /// The WorkloadEntries with this address, by namespace, then name.
+    /// The WorkloadEntries with this address, oldest first.
     pub fn entries_at(&self, cluster: &Text, ip: IpAddr) -> &[Shared<Workload>] {
-        self.entries_by_ip.get(&(cluster.clone(), ip)).map_or(&[], |list| list.as_slice())
+        self.entries.get(&(cluster.clone(), ip)).map_or(&[], |list| list.as_slice())
     }
 
     /// The workload of a Pod or WorkloadEntry.
@@ -78,10 +86,7 @@ impl WorkloadIndex {
         kind: Kind,
         namespace: &Text,
     ) -> impl Iterator<Item = &Shared<Workload>> {
-        let first = Key { cluster: cluster.clone(), kind, namespace: namespace.clone(), name: "".into() };
-        let last = first.clone();
-        let belongs = move |(key, _): &(&Key, _)| key.kind == last.kind && key.namespace == last.namespace;
-        self.by_key.range(first..).take_while(belongs).map(|(_, workload)| workload)
+        keys::beside(&self.by_key, Key::first_of(cluster, kind, namespace)).map(|(_, workload)| workload)
     }
 
     /// Pods and WorkloadEntries whose workload is another one than in `before`.
@@ -112,43 +117,42 @@ impl WorkloadIndex {
         };
         self.by_key.put(key.clone(), workload);
         let Some(shared) = self.by_key.get(key).cloned() else { return };
-        self.note_addresses(&shared, true);
+        let by_address = self.by_address(key.kind);
+        for ip in &shared.ips {
+            by_address.edit(&(key.cluster.clone(), *ip), |list| insert(list, &shared));
+        }
         self.note_node(&shared, true);
     }
 
-    fn forget(&mut self, old: &Shared<Workload>) {
-        self.note_addresses(old, false);
+    fn forget(&mut self, old: &Workload) {
+        let by_address = self.by_address(old.key.kind);
+        for ip in &old.ips {
+            by_address.edit(&(old.key.cluster.clone(), *ip), |list| {
+                list.retain(|one| one.key != old.key);
+                true
+            });
+        }
         self.note_node(old, false);
     }
 
-    fn note_addresses(&mut self, workload: &Shared<Workload>, there: bool) {
-        let is_pod = workload.key.kind == Kind::Pod;
-        let by_ip = if is_pod { &mut self.pods_by_ip } else { &mut self.entries_by_ip };
-        for ip in &workload.ips {
-            let at = (workload.key.cluster.clone(), *ip);
-            let mut list = by_ip.get(&at).map(|list| (**list).clone()).unwrap_or_default();
-            match list.binary_search_by(|one| one.key.cmp(&workload.key)) {
-                Err(place) if there => list.insert(place, workload.clone()),
-                Ok(place) if !there => drop(list.remove(place)),
-                _ => {}
-            }
-            by_ip.set(at, (!list.is_empty()).then_some(list));
-        }
+    fn by_address(&mut self, kind: Kind) -> &mut ByAddress {
+        if kind == Kind::Pod { &mut self.pods } else { &mut self.entries }
     }
 
     fn note_node(&mut self, workload: &Workload, there: bool) {
-        let node = &workload.facts.node;
-        if node.is_empty() {
-            return;
+        let (node, key) = (&workload.facts.node, &workload.key);
+        if !node.is_empty() {
+            self.by_node.edit(node, |pods| if there { pods.insert(key.clone()) } else { pods.remove(key) });
         }
-        let mut pods = self.by_node.get(node).map(|pods| (**pods).clone()).unwrap_or_default();
-        if there {
-            pods.insert(workload.key.clone())
-        } else {
-            pods.remove(&workload.key)
-        };
-        self.by_node.set(node.clone(), (!pods.is_empty()).then_some(pods));
     }
+}
+
+/// Puts a workload in its place among those of one address.
+fn insert(list: &mut Vec<Shared<Workload>>, workload: &Shared<Workload>) -> bool {
+    let rank = |one: &Workload| (one.created, one.key.clone());
+    let place = list.partition_point(|one| rank(one) < rank(workload));
+    list.insert(place, workload.clone());
+    true
 }
 
 /// What all workloads depend on: trust domain, cluster, the network of the control plane's namespace.
@@ -164,7 +168,7 @@ fn system_network(config: &Config) -> Option<&str> {
         namespace: "".into(),
         name: config.mesh.root_namespace.clone(),
     };
-    config.namespaces.get(&key)?.meta.labels.get("topology.istio.io/network")
+    config.namespaces.get(&key)?.meta.labels.get(labels::NETWORK)
 }
 
 fn workload(key: &Key, config: &Config) -> Option<Workload> {
@@ -177,7 +181,7 @@ fn workload(key: &Key, config: &Config) -> Option<Workload> {
 fn of_pod(pod: &kube::Pod, config: &Config) -> Workload {
     let key = &pod.meta.key;
     let labels = &pod.meta.labels;
-    let network = labels.get("topology.istio.io/network").or_else(|| system_network(config));
+    let network = labels.get(labels::NETWORK).or_else(|| system_network(config));
     let locality = pod_locality(pod, config);
     let facts = EndpointWorkload {
         labels: augmented(labels, &locality, &key.cluster, &pod.node, network.unwrap_or_default()),
@@ -194,10 +198,12 @@ fn of_pod(pod: &kube::Pod, config: &Config) -> Workload {
     };
     Workload {
         key: key.clone(),
+        created: pod.meta.created,
         labels: labels.clone(),
         service_account: pod.service_account.clone(),
         ports: pod.ports.clone(),
         ips: if pod.host_network { Vec::new() } else { pod.ips.clone() },
+        all_ips: pod.ips.clone(),
         ready: pod.ready && !pod.terminating,
         facts: Arc::new(facts),
     }
@@ -213,9 +219,9 @@ fn pod_locality(pod: &kube::Pod, config: &Config) -> Text {
     let Some(node) = config.nodes.get(&key) else { return "".into() };
     let label =
         |names: [&str; 2]| names.iter().find_map(|name| node.meta.labels.get(name)).unwrap_or_default();
-    let region = label(["topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"]);
-    let zone = label(["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"]);
-    let subzone = node.meta.labels.get("topology.istio.io/subzone").unwrap_or_default();
+    let region = label([labels::REGION, "failure-domain.beta.kubernetes.io/region"]);
+    let zone = label([labels::ZONE, "failure-domain.beta.kubernetes.io/zone"]);
+    let subzone = node.meta.labels.get(labels::SUBZONE).unwrap_or_default();
     join_locality(region, zone, subzone)
 }
 
@@ -224,9 +230,11 @@ fn of_entry(entry: &WorkloadEntry, config: &Config) -> Workload {
     let spec = &entry.spec;
     Workload {
         key: key.clone(),
+        created: entry.meta.created,
         labels: spec.labels.clone(),
         service_account: spec.service_account.clone(),
         ports: spec.ports.iter().map(|(name, port)| (name.clone(), *port, "TCP".into())).collect(),
+        all_ips: spec.address.parse().into_iter().collect(),
         ips: spec.address.parse().into_iter().collect(),
         ready: !entry.unhealthy,
         facts: Arc::new(of_spec(spec, &key.name, &key.namespace, config)),
@@ -276,12 +284,15 @@ pub(crate) fn augmented(labels: &Labels, locality: &str, cluster: &str, node: &s
     let mut parts = locality.splitn(3, '/');
     let mut part = || parts.next().unwrap_or_default();
     let place = [
-        ("topology.kubernetes.io/region", part()),
-        ("topology.kubernetes.io/zone", part()),
-        ("topology.istio.io/subzone", part()),
-        ("topology.istio.io/cluster", cluster),
-        ("kubernetes.io/hostname", node),
-        ("topology.istio.io/network", network),
+        (labels::REGION, part()),
+        (labels::ZONE, part()),
+        (labels::SUBZONE, part()),
+        (labels::CLUSTER, cluster),
+        (labels::HOSTNAME, node),
+        (labels::NETWORK, network),
     ];
     labels.overlaid(&place.into_iter().filter(|(_, value)| !value.is_empty()).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,18 @@ pub struct Key {
     pub name: Text,
 }
 
+impl Key {
+    /// Where the keys of a kind and namespace of a cluster begin; the name is empty.
+    pub fn first_of(cluster: &Text, kind: Kind, namespace: &Text) -> Self {
+        Self { cluster: cluster.clone(), kind, namespace: namespace.clone(), name: "".into() }
+    }
+
+    /// Whether both are of the same cluster, kind and namespace; such keys stand side by side.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.namespace == other.namespace && self.cluster == other.cluster
+    }
+}
+
 impl fmt::Display for Key {
     /// `VirtualService default/reviews`, as kubectl's users know it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

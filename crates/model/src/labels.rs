@@ -5,6 +5,31 @@ use std::sync::Arc;
 
 use crate::Text;
 
+/// The network that a workload is in.
+pub const NETWORK: &str = "topology.istio.io/network";
+/// The cluster that a workload is of.
+pub const CLUSTER: &str = "topology.istio.io/cluster";
+/// The part of a locality below its zone.
+pub const SUBZONE: &str = "topology.istio.io/subzone";
+/// The first part of a locality.
+pub const REGION: &str = "topology.kubernetes.io/region";
+/// The second part of a locality.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+/// The machine.
+pub const HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// Labels by which `PreferSameNode` ranks endpoints; more than those of the other distributions.
+pub const SAME_NODE: &[&str] = &[NETWORK, REGION, ZONE, SUBZONE, HOSTNAME];
+/// Labels by which `PreferSameZone` (and `PreferClose`) ranks endpoints.
+pub const SAME_ZONE: &[&str] = &[NETWORK, REGION, ZONE];
+
+/// Sessions of a service stay with an endpoint, by the cookie that the label names.
+pub const SESSION_COOKIE: &str = "istio.io/persistent-session";
+/// Sessions of a service stay with an endpoint, by the header that the label names.
+pub const SESSION_HEADER: &str = "istio.io/persistent-session-header";
+/// Either of them.
+pub const SESSIONS: [&str; 2] = [SESSION_COOKIE, SESSION_HEADER];
+
 /// A set of labels (or annotations); cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(Arc<BTreeMap<Text, Text>>);

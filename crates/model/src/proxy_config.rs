@@ -126,7 +126,9 @@ pub struct ConnectionSettings {
     pub escaped_slashes: Option<Text>,
 }
 
-/// The ProxyConfig kind: settings for selected workloads.
+/// The ProxyConfig kind: what selected workloads are started with, for whoever injects them.
+///
+/// No generator of istiod's reads it: a proxy declares what it was started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyConfigObject {
     /// Identity and age.

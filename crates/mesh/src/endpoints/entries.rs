@@ -10,21 +10,17 @@ use model::{Endpoint, Health, Host, Key, Kind, Protocol, Resolution, Text};
 
 use super::{Contribution, Inputs};
 use crate::workloads::of_spec;
-use crate::{Config, Workload};
+use crate::{Config, Workload, keys};
 
 /// Notes Services and ServiceEntries of the namespace that may select this Pod or WorkloadEntry.
-pub(super) fn selecting(workload: &Key, config: &Config, keys: &mut BTreeSet<Key>) {
-    let first = |kind| Key { kind, name: "".into(), ..workload.clone() };
-    let here = |key: &Key, kind| {
-        key.kind == kind && key.namespace == workload.namespace && key.cluster == workload.cluster
-    };
-    let entries = config.service_entries.range(first(Kind::ServiceEntry)..);
-    let entries = entries.take_while(|(key, _)| here(key, Kind::ServiceEntry));
-    keys.extend(entries.filter(|(_, entry)| entry.selector.is_some()).map(|(key, _)| key.clone()));
+pub(super) fn selecting(workload: &Key, config: &Config, touched: &mut BTreeSet<Key>) {
+    let first = |kind| Key::first_of(&workload.cluster, kind, &workload.namespace);
+    let entries = keys::beside(&config.service_entries, first(Kind::ServiceEntry));
+    touched.extend(entries.filter(|(_, entry)| entry.selector.is_some()).map(|(key, _)| key.clone()));
     if workload.kind == Kind::WorkloadEntry {
-        let services = config.kube_services.range(first(Kind::Service)..);
-        let services = services.take_while(|(key, _)| here(key, Kind::Service));
-        keys.extend(services.filter(|(_, service)| service.selector.is_some()).map(|(key, _)| key.clone()));
+        let services = keys::beside(&config.kube_services, first(Kind::Service));
+        touched
+            .extend(services.filter(|(_, service)| service.selector.is_some()).map(|(key, _)| key.clone()));
     }
 }
 

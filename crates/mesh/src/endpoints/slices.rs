@@ -7,6 +7,7 @@ use std::sync::Arc;
 use memo::Shared;
 use model::endpoint::EndpointWorkload;
 use model::kube::{EndpointSlice, Service, ServiceType, SliceEndpoint};
+use model::labels;
 use model::service::TargetPort;
 use model::{Endpoint, Health, Host, Key, Kind, Text};
 
@@ -54,8 +55,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn slice(&mut self, slice: &EndpointSlice) {
         let labels = &self.service.meta.labels;
-        let drains = ["istio.io/persistent-session", "istio.io/persistent-session-header"];
-        let drains = drains.iter().any(|label| labels.is_set(label));
+        let drains = labels::SESSIONS.iter().any(|label| labels.is_set(label));
         for endpoint in &slice.endpoints {
             for address in &endpoint.addresses {
                 let Some(workload) = self.workload(slice, endpoint, address) else { continue };
@@ -87,7 +87,7 @@ impl Builder<'_> {
         }
         self.pods.insert(address_key(near, address));
         let ip: Option<IpAddr> = address.parse().ok();
-        let pods = ip.map(|ip| self.now.workloads.pods_at(&near.cluster, ip)).unwrap_or_default();
+        let pods = ip.map_or(&[][..], |ip| self.now.workloads.pods_at(&near.cluster, ip));
         let pod = pods.iter().find(|pod| pod.key.namespace == near.namespace);
         Some(pod.map_or_else(|| unknown(&near.cluster), |pod| pod.facts.clone()))
     }
@@ -100,7 +100,7 @@ impl Builder<'_> {
         }
         let (namespace, name) = endpoint.pod.clone()?;
         let key = Key { kind: Kind::Pod, namespace, name, ..slice.meta.key.clone() };
-        let ips = &self.now.config.pods.get(&key)?.ips;
+        let ips = &self.now.workloads.by_key(&key)?.all_ips;
         (ips.len() > 1).then(|| ips.iter().map(|ip| Text::from(ip.to_string())).collect())
     }
 

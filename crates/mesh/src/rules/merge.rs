@@ -8,7 +8,7 @@ use model::networking::{DestinationRule, ExportTo, TrafficPolicy};
 use model::{Host, Key, Kind, Text};
 
 use super::{HostRules, MergedRule, private_by_default};
-use crate::Config;
+use crate::{Config, keys};
 
 /// The annotation of rules made from a Gateway API backend policy.
 const BACKEND_POLICY: &str = "internal.istio.io/parents";
@@ -47,14 +47,8 @@ impl Levels {
 }
 
 fn ordered(config: &Config, namespace: &Text) -> Vec<Shared<DestinationRule>> {
-    let first = Key {
-        cluster: config.settings.cluster.clone(),
-        kind: Kind::DestinationRule,
-        namespace: namespace.clone(),
-        name: "".into(),
-    };
-    let same = |key: &Key| key.cluster == first.cluster && key.namespace == *namespace;
-    let rules = config.destination_rules.range(first.clone()..).take_while(|(key, _)| same(key));
+    let first = Key::first_of(&config.settings.cluster, Kind::DestinationRule, namespace);
+    let rules = keys::beside(&config.destination_rules, first);
     let mut rules: Vec<_> = rules.map(|(_, rule)| rule.clone()).collect();
     rules.sort_by(|one, two| {
         let key = |rule: &Shared<DestinationRule>| rule.selector.is_none();

@@ -172,6 +172,7 @@ fn touched(was: &Config, now: &Config) -> BTreeSet<Text> {
     let namespace = |key: Key| key.namespace;
     let same_rules = was.mesh.root_namespace == now.mesh.root_namespace
         && was.mesh.default_destination_rule_export_to == now.mesh.default_destination_rule_export_to
+        && was.settings.cluster == now.settings.cluster
         && was.settings.enhanced_rule_merge == now.settings.enhanced_rule_merge;
     let mut touched: BTreeSet<Text> =
         now.destination_rules.changed(&was.destination_rules).into_iter().map(namespace).collect();

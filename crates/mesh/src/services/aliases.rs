@@ -38,10 +38,10 @@ impl Aliases {
         let mut ends: BTreeSet<Host> = BTreeSet::from([host.clone()]);
         ends.extend(self.end(host));
         if let Some(old) = &old {
-            self.name(&old.target, |names| names.remove(&(old.namespace.clone(), host.clone())));
+            self.named_by.edit(&old.target, |names| names.remove(&(old.namespace.clone(), host.clone())));
         }
         if let Some(link) = &link {
-            self.name(&link.target, |names| names.insert((link.namespace.clone(), host.clone())));
+            self.named_by.edit(&link.target, |names| names.insert((link.namespace.clone(), host.clone())));
         }
         self.leads.set(host.clone(), link);
         ends.extend(self.end(host));
@@ -49,12 +49,6 @@ impl Aliases {
             let aliases = self.aliases_of(&end);
             self.of.set(end, Some(aliases).filter(|list| !list.is_empty()));
         }
-    }
-
-    fn name(&mut self, target: &Host, edit: impl FnOnce(&mut BTreeSet<(Text, Host)>) -> bool) {
-        let mut names = self.named_by.get(target).map(|names| (**names).clone()).unwrap_or_default();
-        edit(&mut names);
-        self.named_by.set(target.clone(), Some(names).filter(|names| !names.is_empty()));
     }
 
     /// The concrete host at the end of the way; none if the way is a circle.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::proxy_config::parse_proxy_config;
 use crate::proxy::{Capabilities, CertFiles, Interception, IstioVersion, Proxy, ProxyKind};
-use crate::{Labels, Text};
+use crate::{Labels, Text, labels};
 
 /// The node of a first request, free of its wire format.
 #[derive(Clone, Debug, Default)]
@@ -162,13 +162,9 @@ fn namespace(declared: &str, domain: &str) -> Text {
 /// `region/zone/subzone` by topology labels, else by `istio-locality` (dots for slashes), else as declared.
 fn locality(labels: &Labels, declared: &(String, String, String)) -> Text {
     let label = |key: &str| labels.get(key).unwrap_or_default();
-    let region = label("topology.kubernetes.io/region");
+    let region = label(labels::REGION);
     if !region.is_empty() {
-        return join_locality(
-            region,
-            label("topology.kubernetes.io/zone"),
-            label("topology.istio.io/subzone"),
-        );
+        return join_locality(region, label(labels::ZONE), label(labels::SUBZONE));
     }
     match label("istio-locality") {
         "" => join_locality(&declared.0, &declared.1, &declared.2),

@@ -2,6 +2,7 @@
 
 use memo::Shared;
 use mesh::{AuthnIndex, ClusterProfile, EffectivePolicy, MergedRule, ServiceEndpoints};
+use model::labels::SESSIONS;
 use model::mesh_config::MeshConfig;
 use model::networking::{DestinationRule, MutualTlsMode, OutlierDetection, SimpleLb, Subset, TrafficPolicy};
 use model::settings::Settings;
@@ -248,8 +249,8 @@ impl<'a> Planner<'a> {
     /// Whether sessions stay with endpoints that end; subsets do without, as in istiod.
     fn is_sticky(&self) -> bool {
         let labels = &self.service.labels;
-        let wanted = ["istio.io/persistent-session", "istio.io/persistent-session-header"];
-        self.subset.is_none() && !self.inputs.server_name && wanted.iter().any(|key| labels.is_set(key))
+        let wanted = || SESSIONS.iter().any(|key| labels.is_set(key));
+        self.subset.is_none() && !self.inputs.server_name && wanted()
     }
 
     fn metadata(&self) -> Metadata {

@@ -1,5 +1,6 @@
 //! Which localities are preferred: weights and priorities (xds-semantics, EDS priorities).
 
+use model::labels;
 use model::mesh_config::MeshConfig;
 use model::networking::{LoadBalancer, LocalityLb, ZoneAware};
 use model::service::TrafficDistribution;
@@ -7,16 +8,6 @@ use model::settings::Settings;
 use model::{Endpoint, Labels, Service, Text};
 
 use super::lb::{LbEndpoint, Locality, parts, total};
-
-const NETWORK: &str = "topology.istio.io/network";
-const ZONE: &[&str] = &[NETWORK, "topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
-const NODE: &[&str] = &[
-    NETWORK,
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-    "topology.istio.io/subzone",
-    "kubernetes.io/hostname",
-];
 
 /// The setting that applies to a cluster.
 ///
@@ -63,8 +54,8 @@ impl<'a> LocalitySetting<'a> {
         }
         let labels = match service.traffic_distribution {
             TrafficDistribution::Any => None,
-            TrafficDistribution::PreferSameZone => Some(ZONE),
-            TrafficDistribution::PreferSameNode => Some(NODE),
+            TrafficDistribution::PreferSameZone => Some(labels::SAME_ZONE),
+            TrafficDistribution::PreferSameNode => Some(labels::SAME_NODE),
         };
         if let Some(labels) = labels {
             let priority = labels.to_vec();
@@ -234,7 +225,7 @@ fn mismatch(endpoint: &Endpoint, client: &Labels, labels: &[&str]) -> u32 {
         if wanted.unwrap_or_default() == endpoint.workload.labels.get(key).unwrap_or_default() {
             continue;
         }
-        if index > 0 || *label != NETWORK {
+        if index > 0 || *label != labels::NETWORK {
             return left + remote;
         }
         remote = count;

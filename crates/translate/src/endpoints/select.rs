@@ -5,6 +5,7 @@ use std::sync::Arc;
 use memo::Shared;
 use mesh::{AuthnIndex, EffectivePolicy};
 use model::endpoint::{Health, TlsMode};
+use model::labels::SESSION_COOKIE;
 use model::networking::{ClientTlsMode, DestinationRule, MutualTlsMode, Subset, TrafficPolicy};
 use model::service::TrafficDistribution;
 use model::settings::Settings;
@@ -52,7 +53,7 @@ impl Selection<'_> {
         match endpoint.health {
             Health::Terminating => false,
             Health::Unhealthy if !self.unhealthy => false,
-            _ => !draining || self.service.labels.is_set("istio.io/persistent-session"),
+            _ => !draining || self.service.labels.is_set(SESSION_COOKIE),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh::GatewayServer;
+use mesh::{GatewayServer, ScopedService};
 use model::networking::{RouteDestination, ServerTlsMode, VirtualService};
 use model::{Host, Protocol, Text};
 
@@ -161,10 +161,7 @@ fn proxy(
 fn cluster(context: &Context<'_>, server: &GatewayServer, route: &RouteDestination) -> Text {
     let destination = &route.destination;
     let scoped = context.inputs.scope.service(&destination.host);
-    let only = scoped.and_then(|scoped| match scoped.port_list() {
-        [only] => Some(only.number),
-        _ => None,
-    });
+    let only = scoped.and_then(ScopedService::only_port);
     let port = destination.port.or(only).unwrap_or(server.server.number);
     let alias = scoped.and_then(|scoped| scoped.service.external_name.as_ref());
     clusters::outbound(port, &destination.subset, alias.unwrap_or(&destination.host)).into()

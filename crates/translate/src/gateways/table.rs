@@ -138,13 +138,7 @@ impl Table<'_> {
 
     fn target(&self, destination: &Destination) -> Target {
         let scope = &self.inputs.scope;
-        let found = scope.service(&destination.host).map(|scoped| {
-            let only = match scoped.port_list() {
-                [only] => Some(only.number),
-                _ => None,
-            };
-            (&*scoped.service, only)
-        });
+        let found = scope.service(&destination.host).map(|scoped| (&*scoped.service, scoped.only_port()));
         let rule = scope.rule(&destination.host).map(|rule| &**rule);
         Target::new(destination, found, rule, &self.inputs.settings)
     }

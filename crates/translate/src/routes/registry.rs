@@ -88,11 +88,7 @@ impl<'a> Registry<'a> {
 
     /// The only port of a service, as far as the table is for it.
     pub(super) fn only_port(&self, service: &ScopedService) -> Option<u16> {
-        match service.port_list() {
-            _ if self.port != 0 => Some(self.port),
-            [only] => Some(only.number),
-            _ => None,
-        }
+        if self.port != 0 { Some(self.port) } else { service.only_port() }
     }
 
     /// Whether some service has a host that the VirtualService is for.

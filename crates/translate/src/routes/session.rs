@@ -6,6 +6,7 @@ use envoy_api::envoy::extensions::filters::http::stateful_session::v3 as filter;
 use envoy_api::envoy::extensions::http::stateful_session::cookie::v3::CookieBasedSessionState;
 use envoy_api::envoy::extensions::http::stateful_session::header::v3::HeaderBasedSessionState;
 use envoy_api::envoy::r#type::http::v3::Cookie;
+use model::labels::{SESSION_COOKIE, SESSION_HEADER};
 use model::settings::Settings;
 use model::{Labels, Text};
 
@@ -30,11 +31,11 @@ impl Session {
             return None;
         }
         let label = |name| labels.get(name).filter(|value| !value.is_empty());
-        if let Some(cookie) = label("istio.io/persistent-session") {
+        if let Some(cookie) = label(SESSION_COOKIE) {
             let (name, path) = cookie.split_once(':').unwrap_or((cookie, "/"));
             return Some(Self::Cookie(name.into(), path.into()));
         }
-        label("istio.io/persistent-session-header").map(|name| Self::Header(name.into()))
+        label(SESSION_HEADER).map(|name| Self::Header(name.into()))
     }
 
     /// The setting for the filter on a route or virtual host.

@@ -173,10 +173,7 @@ impl Context<'_> {
     /// To the service's own cluster: at its only port, whatever port is listened on.
     fn default_chain(&self, snis: &[Text]) -> Chain {
         let service = &self.scoped.service;
-        let number = match self.scoped.port_list() {
-            [only] => only.number,
-            _ => self.port.number,
-        };
+        let number = self.scoped.only_port().unwrap_or(self.port.number);
         let cluster: Text = names::outbound(number, "", &service.host).into();
         let rule = self.inputs.scope.rule(&service.host).map(|rule| &rule.rule);
         let (mode, settings) = (self.inputs.client.ip_mode, &self.inputs.settings);
@@ -226,10 +223,7 @@ impl Context<'_> {
     fn cluster(&self, route: &RouteDestination) -> Text {
         let destination = &route.destination;
         let scoped = self.inputs.scope.service(&destination.host);
-        let only = scoped.and_then(|scoped| match scoped.port_list() {
-            [only] => Some(only.number),
-            _ => None,
-        });
+        let only = scoped.and_then(ScopedService::only_port);
         let port = destination.port.or(only).unwrap_or(self.port.number);
         let alias = scoped.and_then(|scoped| scoped.service.external_name.as_ref());
         names::outbound(port, &destination.subset, alias.unwrap_or(&destination.host)).into()
