@@ -6,7 +6,12 @@ use memo::Shared;
 use model::networking::{MutualTlsMode, PeerAuthentication};
 use model::{Labels, Text};
 
-use crate::Config;
+use crate::authn::refusals::RefusalIndex;
+use crate::{Config, ServiceEndpoints};
+
+pub use refusals::Refusals;
+
+mod refusals;
 
 /// All PeerAuthentications by scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +22,8 @@ pub struct AuthnIndex {
     pub(crate) namespaces: BTreeMap<Text, MutualTlsMode>,
     /// Those with a selector by namespace, oldest first.
     pub(crate) workloads: BTreeMap<Text, Vec<Shared<PeerAuthentication>>>,
+    /// What clients read of all this.
+    refusals: RefusalIndex,
 }
 
 /// The server's side of one workload.
@@ -35,6 +42,13 @@ impl Default for WorkloadAuthn {
 }
 
 impl WorkloadAuthn {
+    /// What a workload serves that a policy selects, in a namespace of this mode.
+    fn of(policy: &PeerAuthentication, inherited: MutualTlsMode) -> Self {
+        let mode = or(policy.mode, inherited);
+        let ports = policy.port_modes.iter().map(|(port, own)| (*port, or(*own, mode))).collect();
+        Self { mode, ports }
+    }
+
     /// The mode of a port of the workload.
     pub fn of_port(&self, port: u16) -> MutualTlsMode {
         self.ports.iter().find(|(number, _)| *number == port).map_or(self.mode, |(_, mode)| *mode)
@@ -55,6 +69,7 @@ impl AuthnIndex {
         for policy in policies {
             next.add(policy, root);
         }
+        next.refusals = self.refusals.next(&next);
         next
     }
 
@@ -86,20 +101,29 @@ impl AuthnIndex {
         }
     }
 
+    /// Which endpoints of a service of this namespace refuse mutual TLS; `None` if none does. The handle stays
+    /// the same while nothing is said otherwise of that namespace.
+    pub fn refusals_of(&self, namespace: &str, endpoints: &ServiceEndpoints) -> Option<Shared<Refusals>> {
+        self.refusals.of(namespace, endpoints.foreign).cloned()
+    }
+
     /// What a workload serves, by the full merge of mesh, namespace, workload and port.
     pub fn of_workload(&self, namespace: &str, labels: &Labels) -> WorkloadAuthn {
-        let mesh = or(self.mesh.unwrap_or_default(), MutualTlsMode::Permissive);
-        let mode = or(self.namespaces.get(namespace).copied().unwrap_or_default(), mesh);
+        let mode = self.mode(namespace);
         let candidates = self.workloads.get(namespace).map_or(&[][..], Vec::as_slice);
         let selects = |policy: &&Shared<PeerAuthentication>| {
             policy.selector.as_ref().is_some_and(|it| it.selects(labels))
         };
-        let Some(policy) = candidates.iter().find(selects) else {
-            return WorkloadAuthn { mode, ports: Vec::new() };
-        };
-        let mode = or(policy.mode, mode);
-        let ports = policy.port_modes.iter().map(|(port, own)| (*port, or(*own, mode))).collect();
-        WorkloadAuthn { mode, ports }
+        match candidates.iter().find(selects) {
+            Some(policy) => WorkloadAuthn::of(policy, mode),
+            None => WorkloadAuthn { mode, ports: Vec::new() },
+        }
+    }
+
+    /// The mode of workloads of a namespace that no policy selects.
+    fn mode(&self, namespace: &str) -> MutualTlsMode {
+        let mesh = or(self.mesh.unwrap_or_default(), MutualTlsMode::Permissive);
+        or(self.namespaces.get(namespace).copied().unwrap_or_default(), mesh)
     }
 }
 
@@ -110,6 +134,7 @@ fn or(mode: MutualTlsMode, inherited: MutualTlsMode) -> MutualTlsMode {
 
 #[cfg(test)]
 mod tests {
+    use model::endpoint::EndpointWorkload;
     use model::key::{Created, Meta};
     use model::{Key, Kind};
 
@@ -155,6 +180,69 @@ mod tests {
         ]);
         let modes = ["a", "b", "c", "istio-system"].map(|namespace| index.client_mode(namespace));
         assert_eq!(modes, [Some(Strict), Some(Permissive), Some(Permissive), Some(Permissive)]);
+    }
+
+    #[test]
+    fn clients_read_nothing_but_who_refuses() {
+        let empty = ServiceEndpoints::default();
+        let before = index(vec![policy("a", 1, Some("x"), Disable)]);
+        let held = before.refusals_of("a", &empty);
+        assert!(held.is_some());
+        assert_eq!(before.refusals_of("b", &empty), None);
+        let with = |policies: Vec<PeerAuthentication>| {
+            let mut config = Config::default();
+            for policy in policies {
+                config.peer_authentications.put(policy.meta.key.clone(), policy);
+            }
+            before.next(&Config::default(), &config)
+        };
+        // The policies say ports 80: DISABLE and 90: UNSET.
+        let quiet = |namespace, age, mode| PeerAuthentication {
+            port_modes: Vec::new(),
+            ..policy(namespace, age, Some("y"), mode)
+        };
+        let strict = with(vec![
+            policy("a", 1, Some("x"), Disable),
+            policy("istio-system", 1, None, Strict),
+            quiet("b", 1, Strict),
+            policy("c", 1, None, Disable),
+        ]);
+        assert_eq!(strict.refusals_of("a", &empty), held);
+        assert_eq!(strict.refusals_of("b", &empty), None);
+        assert!(strict.refusals_of("c", &empty).is_some());
+        assert_ne!(with(vec![policy("a", 1, Some("z"), Disable)]).refusals_of("a", &empty), held);
+    }
+
+    #[test]
+    fn who_refuses_is_who_serves_no_mutual_tls() {
+        for mesh in [Unset, Strict, Disable] {
+            let index = index(vec![
+                policy("istio-system", 1, None, mesh),
+                policy("a", 1, None, Disable),
+                policy("b", 2, Some("x"), Permissive),
+                policy("b", 3, Some("y"), Disable),
+                policy("c", 1, None, Strict),
+            ]);
+            for (namespace, app, port) in ["a", "b", "c", "d"]
+                .iter()
+                .flat_map(|namespace| ["x", "y", "z"].map(|app| (namespace, app)))
+                .flat_map(|(namespace, app)| [80, 90, 70].map(|port| (*namespace, app, port)))
+            {
+                let labels: Labels = [("app", app)].into_iter().collect();
+                let workload = EndpointWorkload {
+                    namespace: namespace.into(),
+                    labels: labels.clone(),
+                    ..EndpointWorkload::default()
+                };
+                let expected = index.of_workload(namespace, &labels).of_port(port) == Disable;
+                for foreign in [false, true] {
+                    let endpoints = ServiceEndpoints { foreign, ..ServiceEndpoints::default() };
+                    let found = index.refusals_of(namespace, &endpoints);
+                    let refuses = found.is_some_and(|refusals| refusals.contain(&workload, port));
+                    assert_eq!(refuses, expected, "{namespace} {app} {port} in a mesh {mesh:?}");
+                }
+            }
+        }
     }
 
     #[test]

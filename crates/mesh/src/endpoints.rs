@@ -48,6 +48,8 @@ pub struct ServiceEndpoints {
     /// All endpoints of all ports, sorted so that the order of input does not matter. A handle stays
     /// the same while its endpoint is equal.
     pub endpoints: Vec<Shared<Endpoint>>,
+    /// Whether some that may take mutual TLS are workloads of other namespaces than the service's.
+    pub foreign: bool,
 }
 
 impl EndpointFacts {
@@ -204,7 +206,11 @@ impl EndpointIndex {
         facts.accounts.set(at.clone(), (!accounts.is_empty()).then_some(accounts));
         let mutual = all_mutual(&endpoints);
         facts.mutual.set(at.clone(), (!mutual.is_empty()).then_some(mutual));
-        let value = (!endpoints.is_empty()).then_some(ServiceEndpoints { endpoints });
+        let elsewhere = |endpoint: &Shared<Endpoint>| {
+            endpoint.workload.tls_mode == TlsMode::Istio && endpoint.workload.namespace != *namespace
+        };
+        let foreign = endpoints.iter().any(elsewhere);
+        let value = (!endpoints.is_empty()).then_some(ServiceEndpoints { endpoints, foreign });
         self.by_service.set(at.clone(), value);
         let embeds =
             matches!(resolution, Some(Resolution::Dns | Resolution::DnsRoundRobin | Resolution::Passthrough));

@@ -32,7 +32,7 @@ mod targets;
 mod visibility;
 mod workloads;
 
-pub use authn::{AuthnIndex, WorkloadAuthn};
+pub use authn::{AuthnIndex, Refusals, WorkloadAuthn};
 pub use collectors::Collectors;
 pub use config::{Config, Record};
 pub use endpoints::{EndpointFacts, EndpointIndex, ServiceEndpoints};

@@ -9,6 +9,7 @@
 //! has changed. `plan` and `build` of a feature stand in one file. What a proxy may see is decided in `mesh`.
 
 mod addresses;
+pub mod cluster_mesh;
 pub mod clusters;
 pub mod endpoints;
 pub mod gateways;

@@ -6,10 +6,10 @@ use envoy_api::Any;
 use envoy_api::envoy::config::cluster::v3::{self as api, cluster::DnsLookupFamily};
 use envoy_api::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_api::envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
-use model::mesh_config::MeshConfig;
 use model::proxy::IpMode;
 use model::settings::Settings;
 
+use crate::cluster_mesh::ClusterMesh;
 use crate::wire;
 
 /// How the names of a cluster's endpoints are resolved.
@@ -35,7 +35,7 @@ pub(crate) fn family(mode: IpMode, settings: &Settings) -> DnsLookupFamily {
 
 impl DnsResolution {
     /// Resolution for a proxy; a service whose addresses are raced needs them all.
-    pub(super) fn plan(mode: IpMode, race: bool, mesh: &MeshConfig, settings: &Settings) -> Self {
+    pub(super) fn plan(mode: IpMode, race: bool, mesh: &ClusterMesh, settings: &Settings) -> Self {
         Self {
             family: if race { DnsLookupFamily::All } else { family(mode, settings) },
             refresh: mesh.dns_refresh_rate,

@@ -16,6 +16,7 @@ use super::metadata::{self, Metadata, ServiceName};
 use super::plan::{Assignment, Bind, ClusterPlan, Discovery};
 use super::pool::{self, Limits};
 use super::stat_name;
+use crate::cluster_mesh::ClusterMesh;
 use crate::names;
 
 /// The plans of a workload's own clusters, sorted by port; those of services before Sidecar ingress.
@@ -132,7 +133,8 @@ fn shape(
     policy: EffectivePolicy<'_>,
     assignment: Assignment,
 ) -> ClusterPlan {
-    let (profile, mesh, settings) = (&*inputs.profile, &*inputs.mesh, &*inputs.settings);
+    let (profile, settings) = (&*inputs.profile, &*inputs.settings);
+    let mesh = &ClusterMesh::of(&inputs.mesh);
     let policy = policy.over_mesh(mesh.default_traffic_policy.as_ref());
     let pool = sidecar_pool(inputs, number).or(policy.connection_pool);
     let preserve_case = profile.config.headers.preserve_case.unwrap_or_default();

@@ -22,10 +22,12 @@ use envoy_api::Resource;
 use memo::{Counts, Memo, Shared};
 use mesh::{AuthnIndex, ClusterProfile, EndpointFacts, ListenerProfile, Scope, ScopedService, ServiceTarget};
 use model::mesh_config::MeshConfig;
+use model::networking::MutualTlsMode;
 use model::proxy::IpMode;
 use model::settings::Settings;
 use model::{Protocol, ProxyKind, Resolution, Service};
 
+use crate::cluster_mesh::{ClusterMesh, ClusterMeshes};
 use crate::wire::DnsCache;
 
 pub(crate) use stat_name::expand_outbound as stat_name;
@@ -56,6 +58,7 @@ pub(crate) fn dynamic_cache_of_any(mode: IpMode, by_agent: bool, settings: &Sett
 pub struct Memos {
     known: Memo<ClusterInputs, Resource>,
     built: Memo<ClusterPlan, Resource>,
+    meshes: ClusterMeshes,
 }
 
 impl Memos {
@@ -63,6 +66,7 @@ impl Memos {
     pub fn sweep(&self) {
         self.known.sweep();
         self.built.sweep();
+        self.meshes.sweep();
     }
 
     /// The cluster of these inputs: known, or planned and built; `None` if there is no such cluster.
@@ -111,10 +115,12 @@ pub struct InboundInputs {
 /// Clusters of services and subsets, and the special ones (passthrough, black hole).
 pub fn outbound(inputs: &OutboundInputs, memos: &Memos) -> Vec<Shared<Resource>> {
     let mut clusters = Vec::with_capacity(inputs.scope.services.len() * 2);
+    let mesh = memos.meshes.get(&inputs.mesh);
     for service in &inputs.scope.services {
-        of_service(inputs, service, memos, &mut clusters);
+        let Some(first) = first(inputs, service, &mesh) else { continue };
+        of_service(inputs, service, first, memos, &mut clusters);
     }
-    clusters.extend(special::outbound(inputs).iter().map(|plan| memos.build(plan)));
+    clusters.extend(special::outbound(inputs, &mesh).iter().map(|plan| memos.build(plan)));
     clusters
 }
 
@@ -133,16 +139,13 @@ pub fn inbound(inputs: &InboundInputs, memos: &Memos) -> Vec<Shared<Resource>> {
 fn of_service(
     inputs: &OutboundInputs,
     scoped: &ScopedService,
+    mut cluster: ClusterInputs,
     memos: &Memos,
     clusters: &mut Vec<Shared<Resource>>,
 ) {
     let service = &scoped.service;
-    if service.resolution == Resolution::Alias {
-        return;
-    }
     let dynamic = outbound::is_dynamic(service);
     let by_server_name = inputs.profile.passes_server_names && !service.external;
-    let Some(mut cluster) = first(inputs, scoped) else { return };
     let to_original = service.resolution == Resolution::Passthrough
         || cluster.rule.as_ref().is_some_and(|rule| outbound::may_release(&rule.rule));
     for port in scoped.ports().filter(|port| port.protocol != Protocol::Udp) {
@@ -171,24 +174,33 @@ fn of_port(cluster: &mut ClusterInputs, dynamic: bool, memos: &Memos, clusters: 
     }
 }
 
-/// The inputs of a service's first cluster; those of the others differ in port, subset and kind.
-fn first(inputs: &OutboundInputs, scoped: &ScopedService) -> Option<ClusterInputs> {
+/// The inputs of a service's first cluster; those of the others differ in port, subset and kind. `None` for
+/// another service's name.
+fn first(
+    inputs: &OutboundInputs,
+    scoped: &ScopedService,
+    mesh: &Shared<ClusterMesh>,
+) -> Option<ClusterInputs> {
     let (service, facts) = (&scoped.service, &inputs.facts);
+    if service.resolution == Resolution::Alias {
+        return None;
+    }
     let (host, namespace) = (&service.host, &service.namespace);
     let resolves = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+    let embedded = facts.embedded(host, namespace).filter(|_| resolves);
     Some(ClusterInputs {
         port: scoped.ports().next()?.clone(),
         subset: None,
         rule: inputs.scope.rule(host).cloned(),
         accounts: facts.accounts(host, namespace).cloned(),
         takes_mutual_tls: true,
-        embedded: facts.embedded(host, namespace).filter(|_| resolves).cloned(),
-        authn: resolves.then(|| inputs.authn.clone()),
-        client_mode: inputs.authn.client_mode(namespace),
+        embedded: embedded.cloned(),
+        refusals: embedded.and_then(|endpoints| inputs.authn.refusals_of(namespace, endpoints)),
+        refuses: inputs.authn.client_mode(namespace) == Some(MutualTlsMode::Disable),
         server_name: false,
         service: service.clone(),
         profile: inputs.profile.clone(),
-        mesh: inputs.mesh.clone(),
+        mesh: mesh.clone(),
         settings: inputs.settings.clone(),
     })
 }

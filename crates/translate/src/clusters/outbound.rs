@@ -1,10 +1,9 @@
 //! Clusters of services and subsets as a client sees them.
 
 use memo::Shared;
-use mesh::{AuthnIndex, ClusterProfile, EffectivePolicy, MergedRule, ServiceEndpoints};
+use mesh::{ClusterProfile, EffectivePolicy, MergedRule, Refusals, ServiceEndpoints};
 use model::labels::SESSIONS;
-use model::mesh_config::MeshConfig;
-use model::networking::{DestinationRule, MutualTlsMode, OutlierDetection, SimpleLb, Subset, TrafficPolicy};
+use model::networking::{DestinationRule, OutlierDetection, SimpleLb, Subset, TrafficPolicy};
 use model::settings::Settings;
 use model::{Protocol, ProxyKind, Registry, Resolution, Service, ServicePort, Text};
 
@@ -16,6 +15,7 @@ use super::metadata::{self, Metadata, ServiceName};
 use super::plan::{Assignment, ClusterPlan, Discovery};
 use super::pool::{self, Limits};
 use super::{stat_name, tls};
+use crate::cluster_mesh::ClusterMesh;
 use crate::endpoints::lb::{self, Locality, Style};
 use crate::endpoints::locality::{Client, LocalitySetting};
 use crate::endpoints::select::{self, MutualTls, Selection};
@@ -38,16 +38,16 @@ pub struct ClusterInputs {
     pub takes_mutual_tls: bool,
     /// Its endpoints, where they stand in the cluster.
     pub embedded: Option<Shared<ServiceEndpoints>>,
-    /// PeerAuthentications, where endpoints stand in the cluster.
-    pub authn: Option<Shared<AuthnIndex>>,
-    /// What clients assume of the service's namespace.
-    pub client_mode: Option<MutualTlsMode>,
+    /// Which endpoints refuse mutual TLS, where they stand in the cluster and some may.
+    pub refusals: Option<Shared<Refusals>>,
+    /// Whether clients assume that the service's namespace refuses mutual TLS.
+    pub refuses: bool,
     /// Whether it is a gateway's cluster for mutual TLS that is passed through by server name.
     pub server_name: bool,
     /// The proxy.
     pub profile: Shared<ClusterProfile>,
-    /// Mesh configuration.
-    pub mesh: Shared<MeshConfig>,
+    /// What clusters may read of the mesh's configuration.
+    pub mesh: Shared<ClusterMesh>,
     /// Switches.
     pub settings: Shared<Settings>,
 }
@@ -305,8 +305,7 @@ impl<'a> Planner<'a> {
             unhealthy: select::sends_unhealthy(self.service, &self.policy, settings),
         };
         let rule = self.rule.and_then(|rule| select::rule_mode(rule, self.subset, inputs.port.number));
-        let no_authn = AuthnIndex::default();
-        let mutual = MutualTls { rule, authn: inputs.authn.as_deref().unwrap_or(&no_authn) };
+        let mutual = MutualTls { rule, refusals: inputs.refusals.as_deref() };
         let endpoints = inputs.embedded.iter().flat_map(|service| &service.endpoints);
         let chosen = endpoints
             .filter(|endpoint| endpoint.service_port == inputs.port.number && selection.keeps(endpoint))

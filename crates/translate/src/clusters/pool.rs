@@ -5,10 +5,10 @@ use std::time::Duration;
 use envoy_api::envoy::config::cluster::v3::{self as api, circuit_breakers};
 use envoy_api::envoy::config::core::v3 as core;
 use model::Decimal;
-use model::mesh_config::MeshConfig;
 use model::networking::{ConnectionPool, RetryBudget, TcpKeepalive};
 use model::settings::Settings;
 
+use crate::cluster_mesh::ClusterMesh;
 use crate::wire;
 
 /// Limits of a cluster.
@@ -29,7 +29,7 @@ impl Limits {
     pub(super) fn plan(
         pool: Option<&ConnectionPool>,
         retry_budget: Option<RetryBudget>,
-        mesh: &MeshConfig,
+        mesh: &ClusterMesh,
         settings: &Settings,
     ) -> Self {
         let tcp = pool.and_then(|pool| pool.tcp.as_ref());
@@ -68,7 +68,7 @@ impl Limits {
 }
 
 /// The time limit of connecting: the pool's, else the mesh's.
-pub(super) fn connect_timeout(pool: Option<&ConnectionPool>, mesh: &MeshConfig) -> Duration {
+pub(super) fn connect_timeout(pool: Option<&ConnectionPool>, mesh: &ClusterMesh) -> Duration {
     let own = pool.and_then(|pool| pool.tcp.as_ref()).and_then(|tcp| tcp.connect_timeout);
     own.unwrap_or(mesh.connect_timeout)
 }

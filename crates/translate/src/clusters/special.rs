@@ -2,7 +2,6 @@
 
 use mesh::ClusterProfile;
 use model::Text;
-use model::mesh_config::MeshConfig;
 use model::networking::OutboundMode;
 use model::settings::Settings;
 
@@ -13,6 +12,7 @@ use super::metadata::Metadata;
 use super::plan::{Assignment, ClusterPlan, Discovery};
 use super::pool::{self, Limits};
 use super::{InboundInputs, OutboundInputs};
+use crate::cluster_mesh::ClusterMesh;
 use crate::names;
 use crate::tls::EXTERNAL_SECRETS;
 
@@ -20,8 +20,8 @@ use crate::tls::EXTERNAL_SECRETS;
 const SECRETS_SOCKET: &str = "./var/run/secrets/credential-uds/socket";
 
 /// The plans of what outbound traffic needs beside services, in order.
-pub(super) fn outbound(inputs: &OutboundInputs) -> Vec<ClusterPlan> {
-    let (profile, mesh, settings) = (&*inputs.profile, &*inputs.mesh, &*inputs.settings);
+pub(super) fn outbound(inputs: &OutboundInputs, mesh: &ClusterMesh) -> Vec<ClusterPlan> {
+    let (profile, settings) = (&*inputs.profile, &*inputs.settings);
     let mut plans = vec![black_hole(mesh)];
     if profile.kind == model::ProxyKind::Sidecar {
         plans.push(passthrough(profile, mesh, settings));
@@ -38,7 +38,7 @@ pub(super) fn outbound(inputs: &OutboundInputs) -> Vec<ClusterPlan> {
 /// Inbound traffic to ports that no service declares. Its statistics go under the outbound cluster's
 /// name, as in istiod.
 pub(super) fn inbound_passthrough(inputs: &InboundInputs) -> ClusterPlan {
-    let (mesh, settings) = (&*inputs.mesh, &*inputs.settings);
+    let (mesh, settings) = (&ClusterMesh::of(&inputs.mesh), &*inputs.settings);
     let preserve_case = inputs.profile.config.headers.preserve_case.unwrap_or_default();
     ClusterPlan {
         name: names::INBOUND_PASSTHROUGH.into(),
@@ -48,14 +48,14 @@ pub(super) fn inbound_passthrough(inputs: &InboundInputs) -> ClusterPlan {
     }
 }
 
-fn passthrough(profile: &ClusterProfile, mesh: &MeshConfig, settings: &Settings) -> ClusterPlan {
+fn passthrough(profile: &ClusterProfile, mesh: &ClusterMesh, settings: &Settings) -> ClusterPlan {
     ClusterPlan {
         peer_exchange: exchanges(profile, settings),
         ..to_original(mesh, settings, profile.preserve_header_case)
     }
 }
 
-fn to_original(mesh: &MeshConfig, settings: &Settings, preserve_case: bool) -> ClusterPlan {
+fn to_original(mesh: &ClusterMesh, settings: &Settings, preserve_case: bool) -> ClusterPlan {
     let pool = mesh.default_pool();
     ClusterPlan {
         discovery: Discovery::OriginalDestination { port: None, kept: false },
@@ -67,11 +67,11 @@ fn to_original(mesh: &MeshConfig, settings: &Settings, preserve_case: bool) -> C
     }
 }
 
-fn black_hole(mesh: &MeshConfig) -> ClusterPlan {
+fn black_hole(mesh: &ClusterMesh) -> ClusterPlan {
     empty(names::BLACK_HOLE, mesh)
 }
 
-fn any_dynamic_dns(profile: &ClusterProfile, mesh: &MeshConfig, settings: &Settings) -> ClusterPlan {
+fn any_dynamic_dns(profile: &ClusterProfile, mesh: &ClusterMesh, settings: &Settings) -> ClusterPlan {
     let cache = super::dynamic_cache_of_any(profile.ip_mode, profile.dns_capture, settings);
     ClusterPlan {
         discovery: Discovery::Dynamic(DynamicDns { cache, insecure: true }),
@@ -83,7 +83,7 @@ fn any_dynamic_dns(profile: &ClusterProfile, mesh: &MeshConfig, settings: &Setti
     }
 }
 
-fn secrets(mesh: &MeshConfig) -> ClusterPlan {
+fn secrets(mesh: &ClusterMesh) -> ClusterPlan {
     let upstream = Upstream::Http2(Default::default());
     ClusterPlan {
         assignment: Assignment::Pipe(SECRETS_SOCKET.into()),
@@ -97,7 +97,7 @@ fn exchanges(profile: &ClusterProfile, settings: &Settings) -> bool {
 }
 
 /// A cluster without endpoints.
-fn empty(name: &str, mesh: &MeshConfig) -> ClusterPlan {
+fn empty(name: &str, mesh: &ClusterMesh) -> ClusterPlan {
     ClusterPlan {
         name: Text::from(name),
         stat_name: None,

@@ -9,7 +9,7 @@ use model::endpoint::EndpointWorkload;
 use model::key::{Created, Meta};
 use model::networking::{
     ClientTls, ClientTlsMode, ConnectionPool, DestinationRule, ExportTo, H2Upgrade, HttpPool, LoadBalancer,
-    MutualTlsMode, OutlierDetection, ProxyProtocol, SimpleLb, Subset, TrafficPolicy,
+    OutlierDetection, ProxyProtocol, SimpleLb, Subset, TrafficPolicy,
 };
 use model::proxy::{Capabilities, CertFiles, IpMode};
 use model::service::{TargetPort, TrafficDistribution, UNSPECIFIED};
@@ -31,11 +31,11 @@ fn case() -> Case {
         accounts: Some(Shared::new(vec!["spiffe://cluster.local/ns/n/sa/a".into()])),
         takes_mutual_tls: true,
         embedded: None,
-        authn: None,
-        client_mode: None,
+        refusals: None,
+        refuses: false,
         server_name: false,
         profile: Shared::new(profile()),
-        mesh: Shared::default(),
+        mesh: Shared::new(ClusterMesh::of(&MeshConfig::default())),
         settings: Shared::default(),
     })
 }
@@ -193,8 +193,7 @@ const TLS: &str = "envoy.transport_sockets.tls";
 fn mutual_tls_is_spoken_where_nobody_forbids_it() {
     let check = |case: Case, sockets: &str| assert_eq!(case.line(), format!("Eds LeastRequest {sockets}"));
     check(case(), AUTO);
-    check(case().with(|it| it.client_mode = Some(MutualTlsMode::Strict)), AUTO);
-    check(case().with(|it| it.client_mode = Some(MutualTlsMode::Disable)), "");
+    check(case().with(|it| it.refuses = true), "");
     check(case().service(|it| it.external = true), "");
     check(case().rule(tls(ClientTlsMode::Disable)), "");
     check(case().rule(tls(ClientTlsMode::IstioMutual)), TLS);
@@ -320,7 +319,8 @@ fn names_without_endpoints_make_no_cluster() {
         weight: 0,
         health: Health::Unknown,
     };
-    let endpoints = ServiceEndpoints { endpoints: vec![Shared::new(endpoint)] };
+    let endpoints =
+        ServiceEndpoints { endpoints: vec![Shared::new(endpoint)], ..ServiceEndpoints::default() };
     let named = named.with(|it| it.embedded = Some(Shared::new(endpoints)));
     assert_eq!(named.line(), format!("StrictDns LeastRequest {AUTO}"));
     assert_eq!(named.cluster().load_assignment.unwrap().endpoints.len(), 1);
@@ -329,8 +329,9 @@ fn names_without_endpoints_make_no_cluster() {
 #[test]
 fn identities_are_known_in_every_trust_domain() {
     let mesh = MeshConfig { trust_domain_aliases: vec!["old".into()], ..MeshConfig::default() };
-    let case =
-        case().with(|it| it.mesh = Shared::new(mesh)).service(|it| it.accounts = vec!["example.com".into()]);
+    let case = case()
+        .with(|it| it.mesh = Shared::new(ClusterMesh::of(&mesh)))
+        .service(|it| it.accounts = vec!["example.com".into()]);
     let expected = ["example.com", "spiffe://cluster.local/ns/n/sa/a", "spiffe://old/ns/n/sa/a"];
     assert_eq!(accounts::accounts(&case.0), expected.map(Text::from));
 }
@@ -373,11 +374,11 @@ fn nothing_is_planned_again_that_has_not_changed() {
     let after = OutboundInputs { scope: Shared::new(scope), ..before.clone() };
     let second = outbound(&after, &memos);
     assert_eq!((second.len(), memos.planned().made, memos.built().made), (11, 10, 12));
-    // Another mesh configuration that decides nothing here plans, but builds nothing.
+    // A mesh configuration that decides nothing here plans nothing.
     let mesh = MeshConfig { access_log_file: "/dev/stdout".into(), ..MeshConfig::default() };
     let other = OutboundInputs { mesh: Shared::new(mesh), ..before };
     assert_eq!(outbound(&other, &memos), first);
-    assert_eq!((memos.planned().made, memos.built().made), (20, 12));
+    assert_eq!((memos.planned().made, memos.built().made), (10, 12));
 }
 
 #[test]

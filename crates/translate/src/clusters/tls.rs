@@ -10,7 +10,7 @@ use envoy_api::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyPr
 use envoy_api::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use mesh::EffectivePolicy;
 use model::mesh_config::TlsSettings;
-use model::networking::{ClientTls, ClientTlsMode, MutualTlsMode, ProxyProtocol};
+use model::networking::{ClientTls, ClientTlsMode, ProxyProtocol};
 use model::proxy::Capabilities;
 use model::settings::Settings;
 use model::{ProxyKind, Registry, Resolution, Text};
@@ -103,7 +103,7 @@ fn is_mutual_by_default(context: &Context<'_>) -> bool {
         return false;
     }
     let to_original = inputs.service.resolution == Resolution::Passthrough || context.passthrough;
-    (!to_original || inputs.takes_mutual_tls) && inputs.client_mode != Some(MutualTlsMode::Disable)
+    (!to_original || inputs.takes_mutual_tls) && !inputs.refuses
 }
 
 fn by_rule(context: &Context<'_>, rule: &ClientTls, outcome: &mut Outcome) -> Socket {

@@ -34,7 +34,7 @@ impl Assignment {
         };
         let tls = MutualTls {
             rule: rule.and_then(|rule| rule_mode(rule, subset, inputs.port)),
-            authn: &inputs.authn,
+            refusals: inputs.refusals.as_deref(),
         };
         let all = inputs.endpoints.iter().flat_map(|endpoints| &endpoints.endpoints);
         let chosen =

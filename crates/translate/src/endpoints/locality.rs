@@ -1,13 +1,13 @@
 //! Which localities are preferred: weights and priorities (xds-semantics, EDS priorities).
 
 use model::labels;
-use model::mesh_config::MeshConfig;
 use model::networking::{LoadBalancer, LocalityLb, ZoneAware};
 use model::service::TrafficDistribution;
 use model::settings::Settings;
 use model::{Endpoint, Labels, Service, Text};
 
 use super::lb::{LbEndpoint, Locality, parts, total};
+use crate::cluster_mesh::ClusterMesh;
 
 /// The setting that applies to a cluster.
 ///
@@ -42,7 +42,7 @@ pub(crate) struct Client<'a> {
 impl<'a> LocalitySetting<'a> {
     /// The setting for a service under the load balancing of its rule; `None` if it is switched off.
     pub(crate) fn of(
-        mesh: &'a MeshConfig,
+        mesh: &'a ClusterMesh,
         rule: Option<&'a LoadBalancer>,
         service: &Service,
     ) -> Option<Self> {

@@ -7,12 +7,13 @@ pub(crate) mod select;
 
 use envoy_api::{Needs, Part, Resource};
 use memo::{Counts, Memo, Shared};
-use mesh::{AuthnIndex, EndpointProfile, MergedRule, Scope, ScopedService, ServiceEndpoints};
+use mesh::{AuthnIndex, EndpointProfile, MergedRule, Refusals, Scope, ScopedService, ServiceEndpoints};
 use model::mesh_config::MeshConfig;
 use model::networking::Subset;
 use model::settings::Settings;
 use model::{ProxyKind, Registry, Resolution, Service, ServicePort, Text};
 
+use crate::cluster_mesh::{ClusterMesh, ClusterMeshes};
 use crate::names;
 use assignment::Assignment;
 use lb::{Locality, Placed};
@@ -23,6 +24,7 @@ pub struct Memos {
     assignments: Memo<AssignmentInputs, Shared<Resource>>,
     localities: Memo<Locality, Part>,
     endpoints: Memo<Placed, Part>,
+    meshes: ClusterMeshes,
 }
 
 impl Memos {
@@ -31,6 +33,7 @@ impl Memos {
         self.assignments.sweep();
         self.localities.sweep();
         self.endpoints.sweep();
+        self.meshes.sweep();
     }
 
     /// Assignments planned, localities encoded, endpoints encoded.
@@ -68,8 +71,9 @@ pub(crate) struct AssignmentInputs {
     pub(crate) by_server_name: bool,
     pub(crate) endpoints: Option<Shared<ServiceEndpoints>>,
     pub(crate) profile: Shared<EndpointProfile>,
-    pub(crate) authn: Shared<AuthnIndex>,
-    pub(crate) mesh: Shared<MeshConfig>,
+    /// Which endpoints refuse mutual TLS; `None` if none does.
+    pub(crate) refusals: Option<Shared<Refusals>>,
+    pub(crate) mesh: Shared<ClusterMesh>,
     pub(crate) settings: Shared<Settings>,
 }
 
@@ -85,9 +89,9 @@ pub fn of_service(
     if !asks_for_endpoints(&scoped.service, inputs) {
         return Vec::new();
     }
-    let rule = inputs.scope.rule(&scoped.service.host);
+    let mesh = memos.meshes.get(&inputs.mesh);
     let mut resources = Vec::new();
-    for key in keys(inputs, scoped, rule, endpoints) {
+    for key in keys(inputs, scoped, endpoints, &mesh) {
         let resource = memos.assignments.get(&key, |key| build(key, memos));
         resources.push((*resource).clone());
     }
@@ -111,15 +115,20 @@ fn asks_for_endpoints(service: &Service, inputs: &Inputs) -> bool {
 fn keys<'a>(
     inputs: &'a Inputs,
     scoped: &'a ScopedService,
-    rule: Option<&'a Shared<MergedRule>>,
     endpoints: Option<&'a Shared<ServiceEndpoints>>,
+    mesh: &'a Shared<ClusterMesh>,
 ) -> impl Iterator<Item = AssignmentInputs> + 'a {
+    let rule = inputs.scope.rule(&scoped.service.host);
+    let namespace = &scoped.service.namespace;
+    let refusals = endpoints.and_then(|endpoints| inputs.authn.refusals_of(namespace, endpoints));
     let subsets = rule.map_or(0, |rule| rule.rule.subsets.len());
     let forms = if inputs.profile.server_name_clusters { &[false, true][..] } else { &[false] };
     let ports = scoped.ports().filter(|port| port.protocol != model::Protocol::Udp);
     ports.flat_map(move |port: &ServicePort| {
         let subsets = std::iter::once(None).chain((0..subsets).map(Some));
+        let refusals = refusals.clone();
         subsets.flat_map(move |subset| {
+            let refusals = refusals.clone();
             forms.iter().map(move |by_server_name| AssignmentInputs {
                 service: scoped.service.clone(),
                 port: port.number,
@@ -129,8 +138,8 @@ fn keys<'a>(
                 by_server_name: *by_server_name,
                 endpoints: endpoints.cloned(),
                 profile: inputs.profile.clone(),
-                authn: inputs.authn.clone(),
-                mesh: inputs.mesh.clone(),
+                refusals: refusals.clone(),
+                mesh: mesh.clone(),
                 settings: inputs.settings.clone(),
             })
         })

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use memo::Shared;
-use mesh::{AuthnIndex, EffectivePolicy};
+use mesh::{EffectivePolicy, Refusals};
 use model::endpoint::{Health, TlsMode};
 use model::labels::SESSION_COOKIE;
-use model::networking::{ClientTlsMode, DestinationRule, MutualTlsMode, Subset, TrafficPolicy};
+use model::networking::{ClientTlsMode, DestinationRule, Subset, TrafficPolicy};
 use model::service::TrafficDistribution;
 use model::settings::Settings;
 use model::{Endpoint, Labels, Service, Text};
@@ -93,8 +93,8 @@ pub(crate) fn rule_mode(rule: &DestinationRule, subset: Option<&Subset>, port: u
 pub(crate) struct MutualTls<'a> {
     /// The rule's mode for the port or subset.
     pub(crate) rule: Option<ClientTlsMode>,
-    /// PeerAuthentications.
-    pub(crate) authn: &'a AuthnIndex,
+    /// Which endpoints refuse it by PeerAuthentication; `None` if none does.
+    pub(crate) refusals: Option<&'a Refusals>,
 }
 
 impl MutualTls<'_> {
@@ -105,8 +105,7 @@ impl MutualTls<'_> {
         }
         let workload = &*endpoint.workload;
         workload.tls_mode == TlsMode::Istio
-            && self.authn.of_workload(&workload.namespace, &workload.labels).of_port(endpoint.port)
-                != MutualTlsMode::Disable
+            && !self.refusals.is_some_and(|refusals| refusals.contain(workload, endpoint.port))
     }
 
     /// The endpoint with the judgement.
