@@ -138,6 +138,7 @@ into_value!(
     Sidecar => Sidecar,
     VirtualService => VirtualService,
     DestinationRule => DestinationRule,
+    model::networking::Gateway => Gateway,
 );
 
 /// Config to which objects are added.

@@ -87,7 +87,7 @@ impl GatewayIndex {
         let applies = |gateway: &&Shared<Gateway>| {
             gateway.selector.selects(labels) && (!own_only || gateway.meta.key.namespace == proxy.namespace)
         };
-        let mut merge = Merge { merged: MergedGateway::default(), seen: BTreeMap::new() };
+        let mut merge = Merge::default();
         let mut any = false;
         for gateway in self.ordered.values() {
             let ports = match named_services(gateway, targets) {
@@ -196,9 +196,42 @@ struct PortState {
 }
 
 /// Servers on their way into a merged gateway, in the order of Gateways by age.
+#[derive(Default)]
 struct Merge {
     merged: MergedGateway,
     seen: BTreeMap<u16, PortState>,
+    /// Why the server that was taken last is left out.
+    lost: Option<Lost>,
+}
+
+/// Why a server is left out, and the Gateway that it lost to, if that is known.
+struct Lost {
+    why: String,
+    to: Option<Shared<Gateway>>,
+}
+
+/// A server that is left out.
+pub(crate) struct Dropped<'a> {
+    pub(crate) gateway: &'a Shared<Gateway>,
+    /// Which of its servers.
+    pub(crate) server: usize,
+    pub(crate) winner: Option<Shared<Gateway>>,
+    pub(crate) why: String,
+}
+
+/// The servers that are left out where these Gateways, oldest first, apply together.
+pub(crate) fn dropped<'a>(gateways: &[&'a Shared<Gateway>]) -> Vec<Dropped<'a>> {
+    let mut merge = Merge::default();
+    let mut dropped = Vec::new();
+    for gateway in gateways {
+        for (at, server) in gateway.servers.iter().enumerate() {
+            merge.server(gateway, server, server.number);
+            if let Some(Lost { why, to }) = merge.lost.take() {
+                dropped.push(Dropped { gateway, server: at, winner: to, why });
+            }
+        }
+    }
+    dropped
 }
 
 impl Merge {
@@ -210,7 +243,9 @@ impl Merge {
         let state = self.seen.entry(port).or_default();
         if server.tls.is_some() {
             let known = state.tls_hosts.entry(server.bind.clone()).or_default();
-            if hosts.iter().any(|host| known.contains(host)) {
+            if let Some(host) = hosts.iter().find(|host| known.contains(*host)) {
+                let why = format!("{host} has a server with TLS on port {port} already");
+                self.lost = Some(Lost { why, to: self.holder(port, host) });
                 return;
             }
             known.extend(hosts.iter().cloned());
@@ -253,21 +288,35 @@ impl Merge {
         }
         let is_http = |server: &GatewayServer| server.server.protocol.is_http();
         if is_http(&server) && plain.servers.first().is_some_and(is_http) {
-            self.push(Some(at), port, server);
+            return self.push(Some(at), port, server);
         }
+        self.lost = Some(Lost::port(port, &server, plain));
     }
 
     /// The first server of the port has TLS: others with TLS are told by server name, one without by
     /// being the only one at its address.
     fn beside_tls(&mut self, port: u16, server: GatewayServer) {
         if server.is_http() && self.merged.routes.contains_key(&server.route) {
+            let name = &server.server.port_name;
+            let why = format!("another server of port {port} has the port name {name} too");
+            self.lost = Some(Lost { why, to: Some(server.object) });
             return;
         }
         let binds = &mut self.seen.entry(port).or_default().later_binds;
         let new_bind = binds.insert(server.server.bind.clone());
         if server.server.tls.is_some() || new_bind {
-            self.push(self.entry(port, &server), port, server);
+            return self.push(self.entry(port, &server), port, server);
         }
+        let same = |entry: &&MergedServer| entry.listener_port == port && entry.bind == server.server.bind;
+        self.lost = self.merged.servers.iter().find(same).map(|entry| Lost::port(port, &server, entry));
+    }
+
+    /// The Gateway with a TLS server for a host on a port.
+    fn holder(&self, port: u16, host: &Text) -> Option<Shared<Gateway>> {
+        let entries = self.merged.servers.iter().filter(|entry| entry.listener_port == port);
+        let mut servers = entries.flat_map(|entry| entry.servers.iter());
+        let holds = |one: &&GatewayServer| one.server.tls.is_some() && one.server.hosts.contains(host);
+        servers.find(holds).map(|one| one.object.clone())
     }
 
     fn plain_at(&self, port: u16, bind: &Text) -> Option<usize> {
@@ -317,6 +366,15 @@ impl Merge {
         let hosts: BTreeSet<Text> = servers.filter(forwards).flat_map(|it| it.sni_hosts.clone()).collect();
         self.merged.auto_passthrough = hosts.into_iter().collect();
         self.merged
+    }
+}
+
+impl Lost {
+    /// The port is one of another protocol.
+    fn port(port: u16, server: &GatewayServer, winner: &MergedServer) -> Self {
+        let (own, other) = (&server.server.protocol_word, &winner.protocol);
+        let why = format!("port {port} is one of {other} already, which {own} cannot share");
+        Self { why, to: winner.servers.first().map(|first| first.object.clone()) }
     }
 }
 

@@ -20,6 +20,7 @@ mod endpoints;
 mod gateways;
 mod keys;
 mod member;
+mod problems;
 mod profiles;
 mod routes;
 mod rules;

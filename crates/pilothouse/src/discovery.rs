@@ -1,5 +1,6 @@
 //! `discovery`: flags, wiring, ports, shutdown.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use model::parse::Context;
 use model::settings::Settings;
-use model::{Change, Problem, Severity};
+use model::{Change, Severity};
 use pilothouse::{offline, settings};
 use push::{Command, Engine, Handle, Limits};
 use sources::MeshFile;
@@ -141,6 +142,7 @@ fn work(
         engine.run(commands, limits).await;
         anyhow!("nobody is left to send it anything")
     });
+    working.start("the teller of problems", tell(handle.snapshots.clone()));
     working.start("the feed of configuration", feed(changes, (mesh, file), handle.clone()));
     Ok((working, handle))
 }
@@ -253,11 +255,36 @@ async fn feed(
 /// One line for each thing that is wrong with an object.
 fn report(change: &Change) {
     for (problem, line) in change.problems.iter().zip(offline::lines(change)) {
-        let Problem { severity, .. } = problem;
-        match severity {
-            Severity::Error => tracing::error!("{line}"),
-            Severity::Warning => tracing::warn!("{line}"),
+        log(problem.severity, &line);
+    }
+}
+
+/// How long after a change it is told what is wrong between objects.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// One line for each thing that has come to be wrong between objects; a moment after changes, so that proxies
+/// are served first and what is told holds.
+async fn tell(mut snapshots: Snapshots) -> anyhow::Error {
+    let mut told = BTreeSet::new();
+    while snapshots.changed().await.is_ok() {
+        tokio::time::sleep(QUIET).await;
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        let found = match tokio::task::spawn_blocking(move || offline::between(&snapshot)).await {
+            Ok(found) => found,
+            Err(error) => return error.into(),
+        };
+        for (problem, line) in found.iter().filter(|(problem, _)| !told.contains(problem)) {
+            log(problem.severity, line);
         }
+        told = found.into_iter().map(|(problem, _)| problem).collect();
+    }
+    anyhow!("the engine has ended")
+}
+
+fn log(severity: Severity, line: &str) {
+    match severity {
+        Severity::Error => tracing::error!("{line}"),
+        Severity::Warning => tracing::warn!("{line}"),
     }
 }
 

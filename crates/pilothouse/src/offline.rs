@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use envoy_api::{Name, type_url};
 use memo::Shared;
 use mesh::Snapshot;
-use model::Change;
 use model::parse::Context;
+use model::{Change, Problem};
 use push::{Engine, Planner, Wanted};
 use serde_json::Value as Json;
 use sources::{File, Folder, MeshFile};
@@ -93,16 +93,32 @@ fn load(request: &Request) -> (Snapshot, Vec<String>) {
     problems.extend(changes.iter().flat_map(lines));
     let (mut engine, _handle, _commands) = Engine::new(settings);
     engine.change(changes, Instant::now());
+    problems.extend(between(engine.snapshot()).into_iter().map(|(_, line)| line));
     (engine.snapshot().clone(), problems)
 }
 
 /// The problems of a change as lines with their place.
 pub fn lines(change: &Change) -> impl Iterator<Item = String> {
-    change.problems.iter().map(|problem| match (&*change.origin.file, problem.line) {
+    change.problems.iter().map(|problem| line(problem, &change.origin.file, problem.line))
+}
+
+/// What is wrong between objects, each with a line that tells it with the place of its object.
+pub fn between(snapshot: &Snapshot) -> Vec<(Problem, String)> {
+    let told = |problem: Problem| {
+        let record = snapshot.config.origins.get(&problem.key);
+        let (file, first) = record.map_or(("", 0), |record| (&*record.origin.file, record.origin.line));
+        let line = line(&problem, file, if problem.line > 0 { problem.line } else { first });
+        (problem, line)
+    };
+    snapshot.problems().into_iter().map(told).collect()
+}
+
+fn line(problem: &Problem, file: &str, line: u32) -> String {
+    match (file, line) {
         ("", _) => problem.to_string(),
         (file, 0) => format!("{file}: {problem}"),
         (file, line) => format!("{file}:{line}: {problem}"),
-    })
+    }
 }
 
 /// A node in JSON as the message on the wire.
@@ -151,4 +167,34 @@ fn endpoint_names(view: &View) -> BTreeSet<Name> {
 fn route_names(view: &View) -> BTreeSet<Name> {
     let listeners = view.types.get(type_url::LISTENER).into_iter().flat_map(|served| served.iter());
     listeners.flat_map(|listener| listener.needs.routes.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn told(folders: &[&str]) -> Vec<String> {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/bookinfo");
+        let read = |folder: &&str| sources::read_folder(&example.join(folder)).unwrap().0;
+        load(&Request { files: folders.iter().flat_map(read).collect(), ..Request::default() }).1
+    }
+
+    #[test]
+    fn nothing_is_wrong_in_the_example() {
+        assert_eq!(told(&["config"]), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_wrong_between_objects_is_told_with_its_place() {
+        let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n\
+                    apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+                    metadata: {name: r, namespace: a}\nspec: {host: none}\n";
+        let files = vec![("x.yaml".to_owned(), text.to_owned())];
+        let (_, told) = load(&Request { files, ..Request::default() });
+        let [line] = told.as_slice() else { panic!("{told:?}") };
+        assert!(line.starts_with("x.yaml:5: DestinationRule a/r: spec.host: "), "{line}");
+        assert!(line.contains("IST0101") && line.ends_with("[unknown-host]"), "{line}");
+    }
 }

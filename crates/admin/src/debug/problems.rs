@@ -14,21 +14,21 @@ pub(super) fn show(state: &State, query: &Query) -> Result<Value, Refusal> {
         let of = &*problem.key.namespace;
         namespace.is_none_or(|namespace| namespace == of)
     });
-    Ok(all.map(|(problem, origin)| one(problem, origin)).collect())
+    Ok(all.map(|(problem, origin)| one(&problem, origin)).collect())
 }
 
 /// Problems with the origins of their objects: those of the objects themselves, and those between objects.
-pub(crate) fn all(snapshot: &mesh::Snapshot) -> Vec<(&Problem, Option<&Origin>)> {
+pub(crate) fn all(snapshot: &mesh::Snapshot) -> Vec<(Problem, Option<&Origin>)> {
     let origins = &snapshot.config.origins;
     let own = origins
         .values()
-        .flat_map(|record| record.problems.iter().map(|problem| (problem, Some(&*record.origin))));
-    let between = snapshot.routes.problems().map(|problem| {
+        .flat_map(|record| record.problems.iter().map(|problem| (problem.clone(), Some(&*record.origin))));
+    let between = snapshot.problems().into_iter().map(|problem| {
         let record = origins.get(&problem.key);
         (problem, record.map(|record| &*record.origin))
     });
     let mut all: Vec<_> = own.chain(between).collect();
-    all.sort_by_key(|(problem, _)| *problem);
+    all.sort_by(|(one, _), (two, _)| one.cmp(two));
     all
 }
 

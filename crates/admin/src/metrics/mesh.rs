@@ -12,8 +12,8 @@ use super::names;
 use crate::State;
 use crate::debug::problems;
 
-/// The code of problems with subsets that are there twice.
-const SUBSET_TWICE: &str = "subset-twice";
+/// The codes of problems with subsets that are there twice, in one object and in two.
+const SUBSET_TWICE: [&str; 2] = ["subset-twice", "duplicate-subset"];
 
 pub(super) fn collect(state: &State, families: &mut Families) {
     let snapshot = state.snapshot();
@@ -70,7 +70,7 @@ fn is_tcp(protocol: Protocol) -> bool {
 }
 
 fn problems_of(snapshot: &Snapshot, families: &mut Families) {
-    let all: Vec<&Problem> = problems::all(snapshot).into_iter().map(|(problem, _)| problem).collect();
+    let all: Vec<Problem> = problems::all(snapshot).into_iter().map(|(problem, _)| problem).collect();
     let mut codes: BTreeMap<(&str, Severity), u64> = BTreeMap::new();
     let mut objects: BTreeMap<(&str, String), u64> = BTreeMap::new();
     for problem in &all {
@@ -86,7 +86,7 @@ fn problems_of(snapshot: &Snapshot, families: &mut Families) {
     for ((kind, name), count) in objects {
         families.put(names::REJECTED_CONFIGS, &[("name", &name), ("type", kind)], count as f64);
     }
-    let twice = all.iter().filter(|problem| problem.code == SUBSET_TWICE).count();
+    let twice = all.iter().filter(|problem| SUBSET_TWICE.contains(&problem.code)).count();
     families.put(names::DUPLICATE_SUBSETS, &[], twice as f64);
 }
 

@@ -1,0 +1,49 @@
+//! What is wrong between objects: references to nothing, and conflicts that one of them loses.
+//!
+//! A function of the snapshot that is asked for when somebody wants to tell the user, never on the way of a
+//! change to proxies. Only what is certain is told: an object that some other workload, namespace or client
+//! could make sense of is none. `IST0…` are the codes of istio's analyzers for the same mistakes.
+
+mod conflicts;
+mod gateways;
+mod references;
+#[cfg(test)]
+mod tests;
+
+use model::Problem;
+use model::key::Meta;
+use model::networking::ExportTo;
+
+use crate::Snapshot;
+
+impl Snapshot {
+    /// What is wrong between objects, in the order of these.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found: Vec<Problem> = self.routes.problems().cloned().collect();
+        references::virtual_services(self, &mut found);
+        references::destination_rules(self, &mut found);
+        conflicts::virtual_services(self, &mut found);
+        conflicts::destination_rules(self, &mut found);
+        conflicts::sidecars(self, &mut found);
+        conflicts::service_entries(self, &mut found);
+        conflicts::listeners(self, &mut found);
+        gateways::servers(self, &mut found);
+        found.sort();
+        found.dedup();
+        found
+    }
+}
+
+/// Whether some namespace may see both of two objects.
+fn meet(one: &ExportTo, two: &ExportTo) -> bool {
+    match (one, two) {
+        (ExportTo::Namespaces(one), ExportTo::Namespaces(two)) => one.iter().any(|name| two.contains(name)),
+        (ExportTo::Namespaces(list), _) | (_, ExportTo::Namespaces(list)) => !list.is_empty(),
+        _ => true,
+    }
+}
+
+/// An object as others are told of it: `default/reviews`.
+fn name(meta: &Meta) -> String {
+    format!("{}/{}", meta.key.namespace, meta.key.name)
+}

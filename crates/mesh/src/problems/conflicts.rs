@@ -1,0 +1,165 @@
+//! Objects that want the same, of which one wins and the others lose.
+
+use std::collections::BTreeMap;
+
+use memo::Shared;
+use model::networking::{DestinationRule, ExportTo, ServiceEntry, VirtualService};
+use model::service::UNSPECIFIED;
+use model::{Host, Labels, Problem, Protocol, Registry, Service, Text};
+
+use super::{meet, name};
+use crate::{MESH, Snapshot, visibility};
+
+/// VirtualServices with one host for the proxies of the mesh: the oldest wins (IST0109). At gateways their
+/// routes are joined, which is no conflict.
+pub(super) fn virtual_services(snapshot: &Snapshot, found: &mut Vec<Problem>) {
+    let default = &snapshot.config.mesh.default_virtual_service_export_to;
+    let mut by_host: BTreeMap<&Host, Vec<(ExportTo, &Shared<VirtualService>)>> = BTreeMap::new();
+    for service in snapshot.config.virtual_services.values() {
+        if service.gateways.iter().any(|gateway| &**gateway == MESH) {
+            let export = visibility::resolve(&service.export_to, default, &service.meta.key.namespace);
+            for host in &service.hosts {
+                by_host.entry(host).or_default().push((export.clone(), service));
+            }
+        }
+    }
+    for (host, mut all) in by_host.into_iter().filter(|(_, all)| all.len() > 1) {
+        all.sort_by(|one, two| one.1.meta.order().cmp(&two.1.meta.order()));
+        for (at, (export, loser)) in all.iter().enumerate() {
+            let mut before = all.iter().take(at);
+            let winner = before.find(|(other, one)| meet(other, export) && one.meta.key != loser.meta.key);
+            if let Some((_, winner)) = winner {
+                let winner = name(&winner.meta);
+                let detail = format!("{host} has routes by VirtualService {winner}, which wins (IST0109)");
+                found.push(Problem::error(&loser.meta.key, "duplicate-host", "spec.hosts", detail));
+            }
+        }
+    }
+}
+
+/// DestinationRules of one namespace for one host and the same clients: they are joined, the first wins.
+pub(super) fn destination_rules(snapshot: &Snapshot, found: &mut Vec<Problem>) {
+    let mut groups: BTreeMap<(&Text, &Host), Vec<&Shared<DestinationRule>>> = BTreeMap::new();
+    for rule in snapshot.config.destination_rules.values() {
+        groups.entry((&rule.meta.key.namespace, &rule.host)).or_default().push(rule);
+    }
+    for (_, mut rules) in groups.into_iter().filter(|(_, rules)| rules.len() > 1) {
+        rules.sort_by(|one, two| one.meta.order().cmp(&two.meta.order()));
+        for (at, loser) in rules.iter().enumerate() {
+            let before = rules.iter().take(at);
+            let same =
+                before.filter(|one| one.selector == loser.selector && one.export_to == loser.export_to);
+            same.for_each(|winner| lost(winner, loser, found));
+        }
+    }
+}
+
+/// What the later of two rules says in vain.
+fn lost(winner: &DestinationRule, loser: &DestinationRule, found: &mut Vec<Problem>) {
+    let key = &loser.meta.key;
+    let (host, by) = (&loser.host, name(&winner.meta));
+    if winner.policy.is_some() && loser.policy.is_some() && winner.policy != loser.policy {
+        let detail = format!("{host} has a policy by DestinationRule {by}, which wins");
+        found.push(Problem::error(key, "policy-ignored", "spec.trafficPolicy", detail));
+    }
+    for (at, subset) in loser.subsets.iter().enumerate() {
+        let same = winner.subsets.iter().find(|one| one.name == subset.name);
+        if same.is_some_and(|same| same != subset) {
+            let detail =
+                format!("subset {} of {host} is that of DestinationRule {by}, which wins", subset.name);
+            found.push(Problem::error(key, "duplicate-subset", format!("spec.subsets[{at}].name"), detail));
+        }
+    }
+}
+
+/// Sidecars of one namespace for the same workloads: the oldest wins (IST0110, IST0111).
+pub(super) fn sidecars(snapshot: &Snapshot, found: &mut Vec<Problem>) {
+    let mut groups: BTreeMap<(&Text, Option<&Labels>), Vec<_>> = BTreeMap::new();
+    for sidecar in snapshot.config.sidecars.values() {
+        let group = (&sidecar.meta.key.namespace, sidecar.selector.as_ref());
+        groups.entry(group).or_default().push(&sidecar.meta);
+    }
+    for ((_, selector), mut all) in groups {
+        all.sort_by(|one, two| one.order().cmp(&two.order()));
+        let Some((winner, losers)) = all.split_first() else { continue };
+        let (of, code) = match selector {
+            Some(_) => ("the same workloads", "IST0110"),
+            None => ("all workloads of the namespace", "IST0111"),
+        };
+        for loser in losers {
+            let detail = format!("Sidecar {} is for {of} too and wins ({code})", name(winner));
+            found.push(Problem::error(&loser.key, "sidecar-conflict", "spec.workloadSelector", detail));
+        }
+    }
+}
+
+/// ServiceEntries that give one port of one host two protocols: the oldest wins.
+pub(super) fn service_entries(snapshot: &Snapshot, found: &mut Vec<Problem>) {
+    let default = &snapshot.config.mesh.default_service_export_to;
+    let mut by_host: BTreeMap<&Host, Vec<&Shared<ServiceEntry>>> = BTreeMap::new();
+    for entry in snapshot.config.service_entries.values() {
+        entry.hosts.iter().for_each(|host| by_host.entry(host).or_default().push(entry));
+    }
+    let export = |one: &ServiceEntry| visibility::resolve(&one.export_to, default, &one.meta.key.namespace);
+    for (host, mut entries) in by_host.into_iter().filter(|(_, entries)| entries.len() > 1) {
+        entries.sort_by(|one, two| one.meta.order().cmp(&two.meta.order()));
+        for (at, loser) in entries.iter().enumerate() {
+            let before = entries.iter().take(at);
+            for winner in before.filter(|one| meet(&export(one), &export(loser))) {
+                ports(host, winner, loser, found);
+            }
+        }
+    }
+}
+
+fn ports(host: &Host, winner: &ServiceEntry, loser: &ServiceEntry, found: &mut Vec<Problem>) {
+    for (at, port) in loser.ports.iter().enumerate() {
+        let same = winner.ports.iter().find(|one| one.number == port.number);
+        if let Some(same) = same.filter(|same| same.protocol != port.protocol) {
+            let (number, protocol) = (port.number, same.protocol);
+            let by = name(&winner.meta);
+            let detail = format!(
+                "port {number} of {host} is {protocol:?} by ServiceEntry {by}, which is older and wins"
+            );
+            let field = format!("spec.ports[{at}].protocol");
+            found.push(Problem::warning(&loser.meta.key, "port-protocol-conflict", field, detail));
+        }
+    }
+}
+
+/// TCP services on one address and port, of which connections show no difference: the oldest gets them all
+/// (istiod counts `pilot_conflict_outbound_listener_tcp_over_current_tcp`).
+pub(super) fn listeners(snapshot: &Snapshot, found: &mut Vec<Problem>) {
+    let mut claims: BTreeMap<(&str, u16), Vec<&Shared<Service>>> = BTreeMap::new();
+    for service in snapshot.services.all().filter(|service| claims_listener(service)) {
+        for port in service.ports.iter().filter(|port| is_tcp(port.protocol)) {
+            claims.entry((&service.address, port.number)).or_default().push(service);
+        }
+    }
+    for ((address, port), services) in claims {
+        for (at, loser) in services.iter().enumerate() {
+            let mut before = services.iter().take(at);
+            let winner = before.find(|one| one.host != loser.host && meet(&one.export_to, &loser.export_to));
+            if let Some(winner) = winner {
+                let (host, object) = (&winner.host, &winner.object);
+                let detail = format!(
+                    "connections to {address}:{port} go to {host} of {object}, which is older and wins, and not to {}",
+                    loser.host
+                );
+                found.push(Problem::warning(&loser.object, "listener-conflict", "spec.ports", detail));
+            }
+        }
+    }
+}
+
+/// Whether a service listens at its own address, rather than at those of its endpoints or ones given to it.
+fn claims_listener(service: &Service) -> bool {
+    let is_headless = service.registry == Registry::Kubernetes && service.is_headless();
+    let is_given = &*service.address == UNSPECIFIED && !service.auto_addresses.is_empty();
+    !is_headless && !is_given && service.external_name.is_none()
+}
+
+/// Whether connections of this protocol show nothing by which two services could be told apart.
+fn is_tcp(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Tcp | Protocol::Mongo | Protocol::Redis | Protocol::Mysql)
+}
