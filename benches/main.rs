@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     // `cargo bench` adds a flag of its own.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let done = match words.split_first() {
-        Some((first, rest)) if first == "fleet" => runtime(1).and_then(|one| one.block_on(fleet::play(rest))),
+        Some((first, rest)) if first == "fleet" => runtime(2).and_then(|two| two.block_on(fleet::play(rest))),
         Some((first, _)) if first == "edits-alone" => inside::play_edits(),
         _ => runtime(2).and_then(|two| two.block_on(bench(&words))),
     };

@@ -3,7 +3,6 @@
 //! It knows names and versions; a resource is looked into once in the whole process, for the names that an Envoy
 //! would ask for because of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -19,6 +18,7 @@ use envoy_api::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as Sent,
 };
 use envoy_api::{Name, type_url};
+use foldhash::{HashMap, HashSet};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,7 +59,7 @@ pub(crate) struct Common(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    names: BTreeSet<Name>,
+    names: HashSet<Name>,
     /// By type, name and version: names of the next type that the resource makes an Envoy ask for.
     leads_to: HashMap<(usize, Name, Name), Arc<[Name]>>,
 }
@@ -68,14 +68,19 @@ struct Known {
 #[derive(Default)]
 struct Held {
     /// Version and what it leads to, by name.
-    resources: BTreeMap<Name, (Name, Arc<[Name]>)>,
-    /// Names asked for.
-    asked: BTreeSet<Name>,
+    resources: HashMap<Name, (Name, Arc<[Name]>)>,
+    /// Names asked for, with the number of resources that lead to them.
+    asked: HashMap<Name, usize>,
     /// How many of them it was not sent yet.
     missing: usize,
-    /// Whether its resources lead to other names than when that was last looked at.
-    leads_elsewhere: bool,
     has_begun: bool,
+}
+
+/// What one response adds to the names that resources lead to, and takes from them; names may be in both.
+#[derive(Default)]
+struct Leads {
+    more: Vec<Arc<[Name]>>,
+    fewer: Vec<Arc<[Name]>>,
 }
 
 /// One sidecar.
@@ -139,7 +144,7 @@ impl Sidecar {
             let request = DeltaDiscoveryRequest {
                 node: node.take(),
                 type_url: (*url).to_owned(),
-                resource_names_subscribe: held.asked.iter().map(ToString::to_string).collect(),
+                resource_names_subscribe: held.asked.keys().map(ToString::to_string).collect(),
                 initial_resource_versions: versions.collect(),
                 ..Default::default()
             };
@@ -152,7 +157,7 @@ impl Sidecar {
     async fn take(&mut self, response: DeltaDiscoveryResponse, requests: &Requests) -> Result<()> {
         let Some(at) = TYPES.iter().position(|(_, url)| *url == response.type_url) else { return Ok(()) };
         let bytes = response.encoded_len() as u64;
-        self.put(at, &response);
+        let leads = self.put(at, &response);
         let ack = DeltaDiscoveryRequest {
             type_url: response.type_url,
             response_nonce: response.nonce,
@@ -161,7 +166,7 @@ impl Sidecar {
         requests.send(ack).await.context("the stream has ended")?;
         let now = SystemTime::now();
         if at.is_multiple_of(2) {
-            self.ask(at + 1, requests).await?;
+            self.ask(at + 1, leads, requests).await?;
         }
         if at == 1 || at == 0 && self.held.get(1).is_some_and(|held| held.asked.is_empty()) {
             self.start(2, requests).await?;
@@ -176,30 +181,35 @@ impl Sidecar {
         Ok(())
     }
 
-    fn put(&mut self, at: usize, response: &DeltaDiscoveryResponse) {
+    fn put(&mut self, at: usize, response: &DeltaDiscoveryResponse) -> Leads {
+        let mut leads = Leads::default();
         let short = TYPES.get(at).map_or("", |(short, _)| *short);
-        let Some(held) = self.held.get_mut(at) else { return };
+        let Some(held) = self.held.get_mut(at) else { return leads };
         held.has_begun = true;
         let mut sent = Vec::with_capacity(response.resources.len());
         for resource in &response.resources {
             let (name, version, leads_to) = self.common.look(at, resource);
             sent.push((short, name.clone()));
             let former = held.resources.insert(name.clone(), (version, leads_to.clone()));
-            held.leads_elsewhere |= former.as_ref().is_none_or(|(_, names)| *names != leads_to);
-            let is_new = former.is_none();
-            held.missing -= usize::from(is_new && held.asked.contains(&name));
+            held.missing -= usize::from(former.is_none() && held.asked.contains_key(&name));
+            let former = former.map(|(_, names)| names);
+            if former.as_ref() != Some(&leads_to) {
+                leads.more.push(leads_to);
+                leads.fewer.extend(former);
+            }
         }
-        let removed = response.removed_resources.iter().map(|name| (short, self.common.name(name)));
-        let removed: Vec<_> = removed.collect();
+        let removed: Vec<_> =
+            response.removed_resources.iter().map(|name| (short, self.common.name(name))).collect();
         for (_, name) in &removed {
-            let is_gone = held.resources.remove(name).is_some();
-            held.leads_elsewhere |= is_gone;
-            held.missing += usize::from(is_gone && held.asked.contains(name));
+            let former = held.resources.remove(name);
+            held.missing += usize::from(former.is_some() && held.asked.contains_key(name));
+            leads.fewer.extend(former.map(|(_, names)| names));
         }
         self.note(|log| {
             log.sent.extend(sent);
             log.removed.extend(removed);
         });
+        leads
     }
 
     /// Asks for a wildcard type for the first time.
@@ -213,18 +223,9 @@ impl Sidecar {
     }
 
     /// Subscribes to what the resources of the type before lead to, and lets go of what they no longer do.
-    async fn ask(&mut self, at: usize, requests: &Requests) -> Result<()> {
-        let Some([before, held]) = self.held.get_mut(at - 1..=at) else { return Ok(()) };
-        if !std::mem::take(&mut before.leads_elsewhere) {
-            return Ok(());
-        }
-        let leads_to = before.resources.values().flat_map(|(_, names)| names.iter().cloned());
-        let wanted: BTreeSet<Name> = leads_to.collect();
-        let more: Vec<String> = wanted.difference(&held.asked).map(ToString::to_string).collect();
-        let fewer: Vec<String> = held.asked.difference(&wanted).map(ToString::to_string).collect();
-        held.resources.retain(|name, _| wanted.contains(name));
-        held.missing = wanted.iter().filter(|name| !held.resources.contains_key(*name)).count();
-        held.asked = wanted;
+    async fn ask(&mut self, at: usize, leads: Leads, requests: &Requests) -> Result<()> {
+        let Some(held) = self.held.get_mut(at) else { return Ok(()) };
+        let (more, fewer) = held.follow(&leads);
         if more.is_empty() && fewer.is_empty() {
             return Ok(());
         }
@@ -245,6 +246,32 @@ impl Sidecar {
 
     fn note(&self, write: impl FnOnce(&mut Log)) {
         write(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Held {
+    /// Counts what leads to names; those to ask for now, and those to let go.
+    fn follow(&mut self, leads: &Leads) -> (Vec<String>, Vec<String>) {
+        let (mut more, mut fewer) = (Vec::new(), Vec::new());
+        for name in leads.more.iter().flat_map(|names| &**names) {
+            let count = self.asked.entry(name.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                more.push(name.to_string());
+                self.missing += usize::from(!self.resources.contains_key(name));
+            }
+        }
+        for name in leads.fewer.iter().flat_map(|names| &**names) {
+            let Some(count) = self.asked.get_mut(name) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                self.asked.remove(name);
+                let was_held = self.resources.remove(name).is_some();
+                self.missing -= usize::from(!was_held);
+                fewer.push(name.to_string());
+            }
+        }
+        (more, fewer)
     }
 }
 

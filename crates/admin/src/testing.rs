@@ -65,8 +65,8 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// One that has nothing yet.
     pub(crate) async fn empty() -> Self {
-        let (engine, handle, commands) = Engine::new(model::settings::Settings::default());
-        tokio::spawn(engine.run(commands, Limits::default()));
+        let (engine, handle, inbox) = Engine::new(model::settings::Settings::default());
+        engine.start(inbox, Limits::default()).unwrap();
         let hooks = push::Discovery::new(handle.clone());
         let server =
             xds::Discovery::new(hooks.clone(), xds::Config::default(), tonic::service::Routes::default());
@@ -98,6 +98,7 @@ impl Mesh {
             .engine
             .commands
             .send(Command::Changes(OBJECTS.iter().flat_map(|text| change(text)).collect()))
+            .await
             .unwrap();
         until(|| mesh.state.is_ready()).await;
         mesh

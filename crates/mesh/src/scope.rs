@@ -133,6 +133,8 @@ pub struct Scope {
     pub namespace: Text,
     /// The Sidecar that applies.
     pub sidecar: Option<Shared<Sidecar>>,
+    /// The labels by which rules with a selector tell workloads of the namespace apart; usually empty.
+    pub rule_labels: Labels,
     /// Egress listeners in order; never empty.
     pub egress: Vec<EgressScope>,
     /// All visible services (union of the listeners' and of what VirtualServices pull in), in order; one
@@ -157,6 +159,7 @@ impl Scope {
         let mut scope = Self {
             namespace: inputs.namespace.clone(),
             sidecar: inputs.sidecar.clone(),
+            rule_labels: inputs.rule_labels.clone(),
             egress,
             services,
             by_host,

@@ -132,15 +132,16 @@ fn work(
     process: &settings::Process,
 ) -> Result<(Parts, Handle)> {
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
-    let (engine, handle, commands) = Engine::new(settings);
+    let (engine, handle, inbox) = Engine::new(settings);
     let file = MeshFile::new(mesh, context.clone());
     let mesh = sources::watch_file(mesh).context("watching the mesh's configuration")?;
     let changes = sources::watch(folder, context)?;
     let mut working = Parts::default();
     let limits = Limits { after: process.debounce_after, max: process.debounce_max };
+    let engine = engine.start(inbox, limits).context("starting the engine")?;
     working.start("the engine", async move {
-        engine.run(commands, limits).await;
-        anyhow!("nobody is left to send it anything")
+        let ended = engine.await;
+        ended.map_or_else(Into::into, |()| anyhow!("nobody is left to send it anything"))
     });
     working.start("the teller of problems", tell(handle.snapshots.clone()));
     working.start("the feed of configuration", feed(changes, (mesh, file), handle.clone()));
@@ -197,6 +198,7 @@ async fn discovery_server(
     let config = xds::Config {
         max_request_bytes: process.max_request_bytes as usize,
         streams_per_second: process.streams_per_second.get(),
+        pushes_at_once: process.pushes_at_once as usize,
         ..xds::Config::default()
     };
     Ok((xds::Discovery::new(hooks.clone(), config, others), health))
@@ -246,7 +248,7 @@ async fn feed(
             },
         }
         batch.iter().for_each(report);
-        if engine.commands.send(Command::Changes(batch)).is_err() {
+        if engine.commands.send(Command::Changes(batch)).await.is_err() {
             return anyhow!("the engine has ended");
         }
     }

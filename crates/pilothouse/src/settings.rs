@@ -74,6 +74,7 @@ settings! {
     "ISTIO_GPRC_MAXRECVMSGSIZE" Number max_request_bytes "4194304" "The longest request of a client, in bytes."
     "ISTIO_GPRC_MAXSTREAMS" Number max_streams "100000" "Streams that one connection may have open; 0 for as many as come."
     "PILOT_MAX_REQUESTS_PER_SECOND" Decimal streams_per_second "0" "Streams that may begin per second; 0 for as many as come, where istiod takes 15 and 5 per processor."
+    "PILOT_PUSH_THROTTLE" Number pushes_at_once "0" "Clients that are brought to a new state at once; 0 for 64."
 }
 
 settings! {

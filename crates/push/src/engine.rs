@@ -1,6 +1,7 @@
-//! The one task that turns changes into snapshots and snapshots into views.
+//! The one thread that turns changes into snapshots and snapshots into views.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::sync::Arc;
 
 use memo::Shared;
@@ -8,6 +9,7 @@ use mesh::{Config, Snapshot};
 use model::settings::Settings;
 use model::{Change, Kind, Proxy};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use translate::Memos;
 use xds::View;
@@ -15,6 +17,12 @@ use xds::View;
 use crate::pace::{Limits, Pace};
 use crate::planner::{Planner, Seat, Wanted};
 use crate::stats::Stats;
+use crate::wishes::{Wish, Wishes};
+
+/// Commands that wait for the engine; whoever has another one waits too.
+const COMMANDS: usize = 64;
+/// After so many departures and changes of mind what they leave behind is let go, although nothing has changed.
+const CHURN: usize = 256;
 
 /// What the engine is asked.
 pub enum Command {
@@ -22,24 +30,27 @@ pub enum Command {
     Changes(Vec<Change>),
     /// A proxy has connected; it is answered with its number and its views.
     Connect(Box<Proxy>, oneshot::Sender<(u64, watch::Receiver<Arc<View>>)>),
-    /// A proxy wants other names than before.
-    Want(u64, Wanted),
-    /// A proxy is gone.
-    Disconnect(u64),
 }
 
 /// How others reach the engine.
 #[derive(Clone)]
 pub struct Handle {
     /// Where commands go.
-    #[allow(clippy::disallowed_types, reason = "a stream sends one command at a time, and Drop cannot wait")]
-    pub commands: mpsc::UnboundedSender<Command>,
+    pub commands: mpsc::Sender<Command>,
+    /// What connected proxies want.
+    pub(crate) wishes: Arc<Wishes>,
     /// The newest snapshot; its generation is 0 until there is one.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// The engine's counters.
     pub stats: Arc<Stats>,
     /// The memos, for theirs.
     pub memos: Arc<Memos>,
+}
+
+/// What the engine takes its work from.
+pub struct Inbox {
+    commands: mpsc::Receiver<Command>,
+    wishes: Arc<Wishes>,
 }
 
 /// The state of the engine; plain data with methods, run by [`Engine::run`].
@@ -49,6 +60,8 @@ pub struct Engine {
     planner: Planner,
     proxies: HashMap<u64, Connected>,
     count: u64,
+    /// Departures and changes of mind since the last sweep.
+    churn: usize,
     published: watch::Sender<Arc<Snapshot>>,
     stats: Arc<Stats>,
 }
@@ -61,17 +74,14 @@ struct Connected {
 
 impl Engine {
     /// An engine without any object, and the way to reach it.
-    pub fn new(settings: Settings) -> (Self, Handle, mpsc::UnboundedReceiver<Command>) {
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "a stream sends one command at a time, and Drop cannot wait"
-        )]
-        let (commands, receiver) = mpsc::unbounded_channel();
+    pub fn new(settings: Settings) -> (Self, Handle, Inbox) {
+        let (commands, receiver) = mpsc::channel(COMMANDS);
         let config = Config { settings: Shared::new(settings), ..Config::default() };
         let mut snapshot = Snapshot::default();
         snapshot.config = config.clone();
         let (published, snapshots) = watch::channel(Arc::new(snapshot.clone()));
-        let (planner, stats) = (Planner::default(), Arc::<Stats>::default());
+        let (planner, stats, wishes) =
+            (Planner::default(), Arc::<Stats>::default(), Arc::<Wishes>::default());
         let memos = Arc::clone(planner.memos());
         let engine = Self {
             snapshot,
@@ -79,60 +89,86 @@ impl Engine {
             planner,
             proxies: HashMap::new(),
             count: 0,
+            churn: 0,
             published,
             stats: Arc::clone(&stats),
         };
-        (engine, Handle { commands, snapshots, stats, memos }, receiver)
+        let inbox = Inbox { commands: receiver, wishes: Arc::clone(&wishes) };
+        (engine, Handle { commands, wishes, snapshots, stats, memos }, inbox)
+    }
+
+    /// [Runs](Self::run) on a thread of its own, which planning holds for milliseconds.
+    ///
+    /// # Errors
+    /// If the thread's runtime cannot be made.
+    pub fn start(self, inbox: Inbox, limits: Limits) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        Ok(tokio::task::spawn_blocking(move || runtime.block_on(self.run(inbox, limits))))
     }
 
     /// Takes commands until nobody is left to send any.
-    pub async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>, limits: Limits) {
+    pub async fn run(mut self, mut inbox: Inbox, limits: Limits) {
         let mut pace = Pace::new(limits);
         let mut waiting: Vec<Change> = Vec::new();
         let mut since = Instant::now();
         loop {
-            let due = pace.due();
             let command = tokio::select! {
-                biased;
-                () = sleep_until(due) => {
-                    let changes = std::mem::take(&mut waiting);
-                    tokio::task::block_in_place(|| self.change(changes, since));
+                () = sleep_until(pace.due()) => {
+                    self.change(std::mem::take(&mut waiting), since);
                     pace.pushed(Instant::now());
                     continue;
                 }
-                command = commands.recv() => command,
+                wishes = inbox.wishes.take() => {
+                    self.grant(wishes);
+                    continue;
+                }
+                command = inbox.commands.recv() => command,
             };
+            let now = Instant::now();
             match command {
                 None => return,
+                Some(Command::Connect(proxy, reply)) => self.let_in(*proxy, reply),
                 Some(Command::Changes(changes)) => {
-                    let now = Instant::now();
-                    let (endpoints, config): (Vec<_>, Vec<_>) = changes.into_iter().partition(is_endpoint);
-                    if !config.is_empty() {
-                        if waiting.is_empty() {
-                            since = now;
-                        }
-                        pace.note(now);
-                        waiting.extend(config);
-                    }
+                    let (mut later, mut at_once): (Vec<_>, Vec<_>) = changes.into_iter().partition(waits);
                     // Before there is any state, all belongs to the first one.
                     if self.snapshot.generation == 0 {
-                        waiting.extend(endpoints);
+                        later.append(&mut at_once);
+                    }
+                    if !later.is_empty() {
+                        since = if waiting.is_empty() { now } else { since };
                         pace.note(now);
-                    } else if !endpoints.is_empty() {
-                        tokio::task::block_in_place(|| self.change(endpoints, now));
+                        waiting.append(&mut later);
+                    }
+                    if !at_once.is_empty() {
+                        self.change(at_once, now);
                     }
                 }
-                Some(other) => tokio::task::block_in_place(|| self.command(other)),
             }
         }
     }
 
-    fn command(&mut self, command: Command) {
-        match command {
-            Command::Changes(changes) => self.change(changes, Instant::now()),
-            Command::Connect(proxy, reply) => drop(reply.send(self.connect(*proxy))),
-            Command::Want(number, wanted) => self.want(number, wanted),
-            Command::Disconnect(number) => drop(self.proxies.remove(&number)),
+    fn let_in(&mut self, proxy: Proxy, reply: oneshot::Sender<(u64, watch::Receiver<Arc<View>>)>) {
+        if let Err((number, _)) = reply.send(self.connect(proxy)) {
+            // The client was gone before it was let in, and nobody else will say so.
+            self.proxies.remove(&number);
+        }
+    }
+
+    /// Serves proxies what they have come to want, and lets go of what those that are gone had.
+    fn grant(&mut self, wishes: BTreeMap<u64, Wish>) {
+        self.churn += wishes.len();
+        for (number, wish) in wishes {
+            match wish {
+                Wish::Names(wanted) => self.want(number, wanted),
+                Wish::Gone => drop(self.proxies.remove(&number)),
+            }
+        }
+        if self.churn >= CHURN.max(self.proxies.len() / 4) {
+            self.planner.begin();
+            for connected in self.proxies.values() {
+                self.planner.view(&self.snapshot, &connected.seat, &connected.wanted, Instant::now());
+            }
+            self.sweep(false);
         }
     }
 
@@ -166,6 +202,7 @@ impl Engine {
     fn plan_all(&mut self, before: &Snapshot, since: Instant) {
         let only_endpoints = self.snapshot.differs_in_endpoints_only(before);
         let begun = Instant::now();
+        self.planner.begin();
         for connected in self.proxies.values_mut() {
             if !only_endpoints || connected.seat.member.hangs_on_endpoints {
                 let member = self.snapshot.member(&connected.seat.member.proxy);
@@ -175,7 +212,13 @@ impl Engine {
             publish(&connected.views, view);
         }
         self.stats.views.time(begun.elapsed());
-        self.planner.sweep(self.snapshot.generation);
+        self.sweep(only_endpoints);
+    }
+
+    /// Lets go of what no proxy has been seated or served by since the planner began.
+    fn sweep(&mut self, only_endpoints: bool) {
+        self.churn = 0;
+        self.planner.sweep(only_endpoints);
         self.stats.note_sets(self.planner.counts());
         self.snapshot.sweep();
     }
@@ -226,8 +269,8 @@ fn publish(views: &watch::Sender<Arc<View>>, view: View) {
 }
 
 /// Endpoint changes do not wait for configuration that is being coalesced.
-fn is_endpoint(change: &Change) -> bool {
-    matches!(change.key.kind, Kind::EndpointSlice | Kind::Pod | Kind::WorkloadEntry | Kind::Node)
+fn waits(change: &Change) -> bool {
+    !matches!(change.key.kind, Kind::EndpointSlice | Kind::Pod | Kind::WorkloadEntry | Kind::Node)
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use envoy_api::{Name, Resource};
 use memo::Shared;
 use mesh::Member;
-use model::{Key, Text};
+use model::{Key, Labels, Text};
 use xds::{Change, Set};
 
 /// What stays the same while its content changes: whose set it is.
@@ -16,6 +16,7 @@ use xds::{Change, Set};
 pub(crate) struct Owner<P> {
     namespace: Text,
     sidecar: Option<Key>,
+    rule_labels: Labels,
     profile: Shared<P>,
 }
 
@@ -23,7 +24,12 @@ impl<P> Owner<P> {
     /// The owner of the sets for a scope and profile.
     pub(crate) fn new(member: &Member, profile: &Shared<P>) -> Self {
         let sidecar = member.scope.sidecar.as_ref().map(|sidecar| sidecar.meta.key.clone());
-        Self { namespace: member.scope.namespace.clone(), sidecar, profile: profile.clone() }
+        Self {
+            namespace: member.scope.namespace.clone(),
+            sidecar,
+            rule_labels: member.scope.rule_labels.clone(),
+            profile: profile.clone(),
+        }
     }
 }
 
@@ -53,11 +59,11 @@ where
         &mut self,
         owner: Owner<P>,
         inputs: I,
-        generation: u64,
+        round: u64,
         make: impl FnOnce(&I, Option<(&I, &Set)>) -> Set,
     ) -> Set {
         if let Some(entry) = self.sets.get_mut(&owner) {
-            entry.used = generation;
+            entry.used = round;
             if entry.inputs == inputs {
                 return entry.set.clone();
             }
@@ -66,13 +72,13 @@ where
             return entry.set.clone();
         }
         let set = make(&inputs, None);
-        self.sets.insert(owner, Entry { inputs, set: set.clone(), used: generation });
+        self.sets.insert(owner, Entry { inputs, set: set.clone(), used: round });
         set
     }
 
-    /// Lets go of sets that no proxy has asked for in this generation.
-    pub(crate) fn retain(&mut self, generation: u64) {
-        self.sets.retain(|_, entry| entry.used == generation);
+    /// Lets go of sets that no proxy has asked for in this round.
+    pub(crate) fn retain(&mut self, round: u64) {
+        self.sets.retain(|_, entry| entry.used == round);
     }
 
     /// The number of sets.

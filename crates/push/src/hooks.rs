@@ -12,6 +12,7 @@ use xds::{Answer, Connection, Hello, Hooks, Interest, Link, Planned, Question, V
 
 use crate::engine::{Command, Handle};
 use crate::planner::Wanted;
+use crate::wishes::Wish;
 
 /// Answers what is asked about the state itself: types whose URL begins with `istio.io/debug`.
 ///
@@ -50,7 +51,8 @@ impl Hooks for Discovery {
         let workload = proxy.workload_id.clone();
         let (reply, answer) = oneshot::channel();
         let ended = |()| Status::unavailable("shutting down");
-        self.engine.commands.send(Command::Connect(Box::new(proxy), reply)).map_err(|_| ended(()))?;
+        let command = Command::Connect(Box::new(proxy), reply);
+        self.engine.commands.send(command).await.map_err(|_| ended(()))?;
         let (number, views) = answer.await.map_err(|_| ended(()))?;
         let link = EngineLink { number, wanted: Wanted::default(), engine: self.engine.clone() };
         Ok(Connection { id: Arc::from(format!("{workload}-{number}")), views, link: Box::new(link) })
@@ -107,9 +109,7 @@ impl Link for EngineLink {
             if self.wanted.routes != routes {
                 self.wanted.routes = routes;
                 self.wanted.changes += 1;
-                let command = Command::Want(self.number, self.wanted.clone());
-                let sent = self.engine.commands.send(command);
-                sent.map_err(|_| Status::unavailable("shutting down"))?;
+                self.engine.wishes.put(self.number, Wish::Names(self.wanted.clone()));
                 return Ok(Planned::From(self.wanted.changes));
             }
         }
@@ -121,7 +121,6 @@ impl Link for EngineLink {
 
 impl Drop for EngineLink {
     fn drop(&mut self) {
-        // Nobody is left to tell if the engine has ended first.
-        drop(self.engine.commands.send(Command::Disconnect(self.number)));
+        self.engine.wishes.put(self.number, Wish::Gone);
     }
 }

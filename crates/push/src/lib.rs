@@ -1,7 +1,7 @@
 //! Joins snapshots to streams: changes in, views out.
 //!
 //! ```text
-//!   changes ──> Engine (one task): Config ──> Snapshot ──> Planner: member ──> sets ──> View
+//!   changes ──> Engine (a thread): Config ──> Snapshot ──> Planner: member ──> sets ──> View
 //!                 coalesces storms                          │ one entry per scope and profile
 //!   streams <── newest view only ───────────────────────────┘
 //! ```
@@ -16,8 +16,9 @@ mod pace;
 mod planner;
 mod route_sets;
 mod stats;
+mod wishes;
 
-pub use engine::{Command, Engine, Handle};
+pub use engine::{Command, Engine, Handle, Inbox};
 pub use hooks::{Discovery, Inspect};
 pub use node::{announced, proxy};
 pub use pace::{Limits, Pace};

@@ -9,7 +9,7 @@ use mesh::{
     ClusterProfile, EndpointIndex, EndpointProfile, ListenerProfile, Member, RouteIndex, RouteProfile, Scope,
     Snapshot, WorkloadAuthn,
 };
-use model::{Key, ProxyKind, Text};
+use model::{Key, Labels, ProxyKind, Text};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use translate::{Memos, clusters, endpoints, gateways, listeners, routes};
@@ -30,6 +30,8 @@ pub struct Wanted {
 /// Sets and memos of all families; one for the whole process.
 pub struct Planner {
     memos: Arc<Memos>,
+    /// Counts how often it was [begun](Self::begin).
+    round: u64,
     scopes: HashMap<ScopeOwner, Kept>,
     authn: Interner<WorkloadAuthn>,
     cluster_profiles: Interner<ClusterProfile>,
@@ -46,13 +48,21 @@ pub struct Planner {
     urls: [Arc<str>; 4],
 }
 
-/// Whose scope it is, whatever it holds: namespace, Sidecar, kind of proxy.
-type ScopeOwner = (Text, Option<Key>, ProxyKind);
+/// Whose scope it is, whatever it holds: namespace, Sidecar, labels that rules select by, kind of proxy.
+type ScopeOwner = (Text, Option<Key>, Labels, ProxyKind);
 
 /// The newest scope of an owner, and the first one that was equal to it.
 struct Kept {
     newest: Shared<Scope>,
     first: Shared<Scope>,
+}
+
+impl Kept {
+    /// Whether somebody else holds the first one, which is what seats are given.
+    fn is_in_use(&self) -> bool {
+        let own = if Arc::ptr_eq(self.newest.arc(), self.first.arc()) { 2 } else { 1 };
+        Arc::strong_count(self.first.arc()) > own
+    }
 }
 
 /// A proxy with its profiles: what its sets are found by.
@@ -88,6 +98,7 @@ impl Default for Planner {
         let urls = [type_url::CLUSTER, type_url::ENDPOINT, type_url::LISTENER, type_url::ROUTE];
         Self {
             memos: Arc::default(),
+            round: 0,
             scopes: HashMap::new(),
             authn: Interner::default(),
             cluster_profiles: Interner::default(),
@@ -132,7 +143,7 @@ impl Planner {
     fn kept(&mut self, member: &Member) -> Shared<Scope> {
         let scope = &member.scope;
         let sidecar = scope.sidecar.as_ref().map(|sidecar| sidecar.meta.key.clone());
-        let owner = (scope.namespace.clone(), sidecar, member.proxy.kind);
+        let owner = (scope.namespace.clone(), sidecar, scope.rule_labels.clone(), member.proxy.kind);
         let kept =
             self.scopes.entry(owner).or_insert_with(|| Kept { newest: scope.clone(), first: scope.clone() });
         if kept.newest != *scope {
@@ -171,20 +182,30 @@ impl Planner {
         }
     }
 
-    /// After all proxies of a state have their view: lets go of what none of them uses.
-    pub fn sweep(&mut self, generation: u64) {
-        self.outbound.retain(generation);
-        self.inbound.retain(generation);
-        self.endpoints.retain(generation);
-        self.listeners.retain(generation);
-        self.routes.retain(generation);
+    /// Before all proxies are given a view: what none of them is given from now on goes with [`sweep`](Self::sweep).
+    pub fn begin(&mut self) {
+        self.round += 1;
+    }
+
+    /// After all proxies have their view: lets go of what none of them uses. With `only_endpoints` other families
+    /// were not asked for anything, so that their memos do not age.
+    pub fn sweep(&mut self, only_endpoints: bool) {
+        self.outbound.retain(self.round);
+        self.inbound.retain(self.round);
+        self.endpoints.retain(self.round);
+        self.listeners.retain(self.round);
+        self.routes.retain(self.round);
         self.cluster_profiles.retain();
         self.endpoint_profiles.retain();
         self.listener_profiles.retain();
         self.route_profiles.retain();
         self.authn.retain();
-        self.scopes.retain(|_, kept| Arc::strong_count(kept.first.arc()) > 2);
-        self.memos.sweep();
+        self.scopes.retain(|_, kept| kept.is_in_use());
+        if only_endpoints {
+            self.memos.endpoints.sweep();
+        } else {
+            self.memos.sweep();
+        }
     }
 
     /// The memos, for their counters.
@@ -214,7 +235,7 @@ impl Planner {
         };
         let memos = &self.memos.clusters;
         let owner = Owner::new(&seat.member, &seat.cluster);
-        self.outbound.get(owner, inputs, snapshot.generation, |inputs, before| {
+        self.outbound.get(owner, inputs, self.round, |inputs, before| {
             replace(before.map(|(_, set)| set), clusters::outbound(inputs, memos))
         })
     }
@@ -229,7 +250,7 @@ impl Planner {
         };
         let memos = &self.memos.clusters;
         let owner = Owner::new(&seat.member, &seat.listener);
-        self.inbound.get(owner, inputs, snapshot.generation, |inputs, before| {
+        self.inbound.get(owner, inputs, self.round, |inputs, before| {
             replace(before.map(|(_, set)| set), clusters::inbound(inputs, memos))
         })
     }
@@ -248,7 +269,7 @@ impl Planner {
             Some((old, set)) if old.fixed == inputs.fixed => patch_endpoints(inputs, &old.index, set, memos),
             other => replace(other.map(|(_, set)| set), all_endpoints(inputs, memos)),
         };
-        self.endpoints.get(Owner::new(&seat.member, &seat.endpoint), inputs, snapshot.generation, make)
+        self.endpoints.get(Owner::new(&seat.member, &seat.endpoint), inputs, self.round, make)
     }
 
     fn listeners(&mut self, snapshot: &Snapshot, seat: &Seat) -> Set {
@@ -268,7 +289,7 @@ impl Planner {
         };
         let memos = &self.memos.listeners;
         let owner = Owner::new(member, &seat.listener);
-        self.listeners.get(owner, inputs, snapshot.generation, |inputs, before| {
+        self.listeners.get(owner, inputs, self.round, |inputs, before| {
             let resources = if is_gateway {
                 gateways::listeners(inputs, memos)
             } else {
@@ -296,7 +317,7 @@ impl Planner {
             false => Some(routes::sidecar(inputs, name, memos)),
         };
         let owner = Owner::new(member, &seat.route);
-        self.routes.get(owner, &inputs, (named.chain(&wanted.routes), snapshot.generation), route)
+        self.routes.get(owner, &inputs, (named.chain(&wanted.routes), self.round), route)
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct RouteSets {
 struct Entry {
     inputs: Inputs,
     set: Set,
-    /// Names in the set with the generation in which they were last asked for.
+    /// Names in the set with the round in which they were last asked for.
     names: BTreeMap<Name, u64>,
 }
 
@@ -31,7 +31,7 @@ impl RouteSets {
         &mut self,
         owner: Owner<RouteProfile>,
         inputs: &Inputs,
-        (names, generation): (impl Iterator<Item = &'a Name>, u64),
+        (names, round): (impl Iterator<Item = &'a Name>, u64),
         make: impl Fn(&Inputs, &Name) -> Option<Shared<Resource>>,
     ) -> Set {
         let entry = self.sets.entry(owner).or_insert_with(|| Entry {
@@ -42,7 +42,7 @@ impl RouteSets {
         let mut missing: BTreeSet<Name> = BTreeSet::new();
         for name in names {
             match entry.names.get_mut(name) {
-                Some(used) => *used = generation,
+                Some(used) => *used = round,
                 None => drop(missing.insert(name.clone())),
             }
         }
@@ -56,15 +56,15 @@ impl RouteSets {
                 None => Change::Removed(name.clone()),
             };
             entry.set = entry.set.with(missing.iter().map(change));
-            entry.names.extend(missing.into_iter().map(|name| (name, generation)));
+            entry.names.extend(missing.into_iter().map(|name| (name, round)));
         }
         entry.set.clone()
     }
 
-    /// Lets go of names, and sets, that no proxy has asked for in this generation.
-    pub(crate) fn retain(&mut self, generation: u64) {
+    /// Lets go of names, and sets, that no proxy has asked for in this round.
+    pub(crate) fn retain(&mut self, round: u64) {
         self.sets.retain(|_, entry| {
-            let gone = entry.names.iter().filter(|(_, used)| **used < generation);
+            let gone = entry.names.iter().filter(|(_, used)| **used < round);
             let gone: Vec<Name> = gone.map(|(name, _)| name.clone()).collect();
             if !gone.is_empty() {
                 entry.set = entry.set.with(gone.iter().cloned().map(Change::Removed));

@@ -23,6 +23,7 @@ mod side;
 mod stats;
 mod stream;
 mod subscription;
+mod throttle;
 mod view;
 mod warming;
 

@@ -24,6 +24,7 @@ use crate::rate::Rate;
 use crate::session::Limits;
 use crate::stats::Stats;
 use crate::stream::{Call, converse};
+use crate::throttle::Throttle;
 
 /// The full name of the service that this crate serves.
 pub const SERVICE: &str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
@@ -40,11 +41,18 @@ pub struct Config {
     pub max_request_bytes: usize,
     /// How many streams may begin per second (`PILOT_MAX_REQUESTS_PER_SECOND`); zero means as many as come.
     pub streams_per_second: f64,
+    /// How many streams are brought to a new state at once (`PILOT_PUSH_THROTTLE`); zero means 64.
+    pub pushes_at_once: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { limits: Limits::default(), max_request_bytes: 4 << 20, streams_per_second: 0.0 }
+        Self {
+            limits: Limits::default(),
+            max_request_bytes: 4 << 20,
+            streams_per_second: 0.0,
+            pushes_at_once: 0,
+        }
     }
 }
 
@@ -68,6 +76,7 @@ pub(crate) struct Shared<H> {
     pub(crate) config: Config,
     pub(crate) names: Names,
     pub(crate) rate: Rate,
+    pub(crate) throttle: Throttle,
     pub(crate) connections: Arc<Connections>,
     pub(crate) stats: Arc<Stats>,
 }
@@ -95,6 +104,7 @@ impl<H: Hooks> Discovery<H> {
             config,
             names: Names::default(),
             rate: Rate::new(config.streams_per_second),
+            throttle: Throttle::new(config.pushes_at_once),
             connections: Arc::default(),
             stats: Arc::default(),
         };

@@ -24,6 +24,7 @@ use crate::segments::{encode_answer, encode_delta, encode_list};
 use crate::service::Shared;
 use crate::session::{Excess, Response, Session};
 use crate::subscription::Decision;
+use crate::throttle::{Pass, Throttle};
 use crate::view::View;
 
 /// How many requests are read at most before a response has its turn.
@@ -62,6 +63,7 @@ struct Stream<'a, H> {
     views: watch::Receiver<Arc<View>>,
     link: Box<dyn Link>,
     session: Session,
+    pass: Pass,
     progress: Progress,
 }
 
@@ -109,7 +111,9 @@ impl<'a, H: Hooks> Stream<'a, H> {
         let session = Session::new(view, shared.config.limits, list, shared.nonce_prefix(), Instant::now());
         let listed = shared.connections.enter(who, connection.views.clone());
         let (views, link, progress) = (connection.views, connection.link, Progress::default());
-        let mut stream = Self { shared, call, node, listed, views, link, session, progress };
+        let mut pass = Pass::default();
+        shared.throttle.enter(&mut pass).await;
+        let mut stream = Self { shared, call, node, listed, views, link, session, pass, progress };
         stream.hear(request).await?;
         Ok(Some(stream))
     }
@@ -132,7 +136,7 @@ impl<'a, H: Hooks> Stream<'a, H> {
                     Some((request, _)) => self.hear(request).await?,
                     None => return Ok(()),
                 },
-                changed = self.views.changed() => match changed {
+                changed = newer(&mut self.views, &mut self.pass, &self.shared.throttle) => match changed {
                     Ok(()) => self.take_view(),
                     Err(_) => return Err(Status::unavailable("the proxy is not served any more")),
                 },
@@ -156,7 +160,7 @@ impl<'a, H: Hooks> Stream<'a, H> {
                 Some(Err(status)) => return Err(status),
             }
         }
-        if self.views.has_changed().unwrap_or(false) {
+        if self.pass.is_held() && self.views.has_changed().unwrap_or(false) {
             self.take_view();
         }
         Ok(true)
@@ -290,7 +294,11 @@ impl<'a, H: Hooks> Stream<'a, H> {
             });
         }
         let generation = view.generation;
-        if self.progress.current != Some(generation) && self.session.is_current() {
+        let is_current = self.session.is_current();
+        if is_current {
+            self.pass.end();
+        }
+        if is_current && self.progress.current != Some(generation) {
             self.progress.current = Some(generation);
             if self.progress.sent == Some(generation) {
                 self.shared.stats.convergence.time(view.since.elapsed());
@@ -337,6 +345,19 @@ fn too_much(excess: Excess) -> Status {
         Excess::Names => "the stream asks for too many resources",
         Excess::Types => "the stream asks for too many types",
     })
+}
+
+/// Waits for a view that is newer, and for the stream's turn to serve it.
+async fn newer(
+    views: &mut watch::Receiver<Arc<View>>,
+    pass: &mut Pass,
+    throttle: &Throttle,
+) -> Result<(), watch::error::RecvError> {
+    if !pass.waits() {
+        views.changed().await?;
+    }
+    throttle.enter(pass).await;
+    Ok(())
 }
 
 async fn wait(deadline: Option<Instant>) {

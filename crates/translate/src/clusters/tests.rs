@@ -346,6 +346,7 @@ fn inputs(services: usize) -> OutboundInputs {
     let scope = Scope {
         namespace: "n".into(),
         sidecar: None,
+        rule_labels: Labels::default(),
         egress: Vec::new(),
         services: (0..services).map(of).collect(),
         by_host: BTreeMap::new(),
