@@ -16,6 +16,7 @@ pub struct Process {
     pub max_request_bytes: u32,
     pub max_streams: u32,
     pub streams_per_second: Decimal,
+    pub pushes_at_once: u32,
 }
 
 impl Default for Process {
@@ -28,6 +29,7 @@ impl Default for Process {
             max_request_bytes: u32::try_from(server.max_request_bytes).unwrap_or(u32::MAX),
             max_streams: keep.max_streams,
             streams_per_second: Decimal::new(server.streams_per_second),
+            pushes_at_once: u32::try_from(server.pushes_at_once).unwrap_or(u32::MAX),
         }
     }
 }

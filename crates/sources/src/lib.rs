@@ -21,6 +21,6 @@ mod yaml;
 
 pub use folder::{File, Folder};
 pub use mesh_file::MeshFile;
-pub use watch::{WatchError, read_folder, watch};
+pub use watch::{PathAndText, WatchError, read_folder, watch};
 pub use watch_file::watch_file;
 pub use yaml::yaml;

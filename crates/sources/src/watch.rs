@@ -83,8 +83,14 @@ fn readable(root: &Path, mut found: Found) -> Result<Found, WatchError> {
     }
 }
 
-/// The files of a folder as (path, text), read once, and a line for each file or folder that cannot be read.
-pub fn read_folder(root: &Path) -> Result<(Vec<(String, String)>, Vec<String>), WatchError> {
+/// A file's path, and its text.
+pub type PathAndText = (String, String);
+
+/// The files of a folder, read once, and a line for each file or folder that cannot be read.
+///
+/// # Errors
+/// If the folder itself cannot be read.
+pub fn read_folder(root: &Path) -> Result<(Vec<PathAndText>, Vec<String>), WatchError> {
     let found = readable(root, walk(root, walk::list))?;
     let told = |path: &Path, error: &io::Error| format!("{}: cannot be read: {error}", shown(root, path));
     let mut problems: Vec<String> =

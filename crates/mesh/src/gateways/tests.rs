@@ -1,3 +1,5 @@
+//! What becomes of the servers of several Gateways on one workload.
+
 use model::service::TargetPort;
 
 use super::*;

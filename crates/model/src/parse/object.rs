@@ -84,7 +84,7 @@ pub fn parse_object(object: &Json, context: &Context) -> Option<Parsed> {
 pub fn unread(document: &Json, file: &Key) -> Option<Problem> {
     let error = |code, field: &str, detail: String| Some(Problem::error(file, code, field, detail));
     let (group, kind) = group_and_kind(document);
-    let Some((_, others)) = NOT_READ.iter().find(|(known, _)| *known == group) else { return None };
+    let (_, others) = NOT_READ.iter().find(|(known, _)| *known == group)?;
     if !document.is_object() {
         return error("no-object", "", "this is no object with apiVersion, kind and metadata".into());
     }
