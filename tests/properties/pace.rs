@@ -47,9 +47,9 @@ struct Disk {
 }
 
 impl Disk {
-    fn save(&mut self, path: &str, text: String) {
+    async fn save(&mut self, path: &str, text: String) {
         let changes = self.folder.update([File { path: path.into(), text: Some(text) }]);
-        self.engine.commands.send(Command::Changes(changes)).ok().unwrap();
+        self.engine.commands.send(Command::Changes(changes)).await.ok().unwrap();
     }
 }
 
@@ -79,13 +79,13 @@ async fn count(mut views: watch::Receiver<Arc<View>>, served: Arc<AtomicUsize>) 
 async fn fifty_endpoint_changes_a_second_delay_no_route() {
     let settings = Settings::default();
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
-    let (engine, handle, commands) = Engine::new(settings);
-    tokio::spawn(engine.run(commands, Limits::default()));
+    let (engine, handle, inbox) = Engine::new(settings);
+    engine.start(inbox, Limits::default()).unwrap();
     let mut disk = Disk { folder: Folder::new(context.clone()), engine: handle.clone() };
-    disk.save("service.yaml", service());
-    disk.save("route.yaml", route(99));
+    disk.save("service.yaml", service()).await;
+    disk.save("route.yaml", route(99)).await;
     let mut others = Disk { folder: Folder::new(context), engine: handle.clone() };
-    others.save("slice.yaml", slice(0));
+    others.save("slice.yaml", slice(0)).await;
     handle
         .snapshots
         .clone()
@@ -99,14 +99,14 @@ async fn fifty_endpoint_changes_a_second_delay_no_route() {
         json!({"id": "sidecar~10.0.0.1~c.a~a.svc.cluster.local", "metadata": {"CLUSTER_ID": "Kubernetes"}});
     let proxy = push::proxy(&offline::node(&node).unwrap()).unwrap();
     let (reply, answer) = oneshot::channel();
-    handle.commands.send(Command::Connect(Box::new(proxy), reply)).ok().unwrap();
+    handle.commands.send(Command::Connect(Box::new(proxy), reply)).await.ok().unwrap();
     let (_, mut views) = answer.await.unwrap();
 
     let storm = tokio::spawn(async move {
         let mut ticks = interval(Duration::from_millis(20));
         for at in 1.. {
             ticks.tick().await;
-            others.save("slice.yaml", slice(at));
+            others.save("slice.yaml", slice(at)).await;
         }
     });
     let served = Arc::new(AtomicUsize::new(0));
@@ -116,7 +116,7 @@ async fn fifty_endpoint_changes_a_second_delay_no_route() {
     for at in 0..ROUTES {
         sleep(LIMIT).await;
         let old = version(&views.borrow(), type_url::ROUTE, "80");
-        disk.save("route.yaml", route(at));
+        disk.save("route.yaml", route(at)).await;
         worst = worst.max(until_other(&mut views, type_url::ROUTE, "80", &old).await);
     }
     let lasted = begin.elapsed();
