@@ -18,12 +18,15 @@ pub struct Refusals {
     namespaces: BTreeMap<Text, OfNamespace>,
 }
 
+/// What one policy with a selector says: selector, answer, answers of ports.
+type Selected = (Labels, bool, Vec<(u16, bool)>);
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct OfNamespace {
     /// Whether workloads do that no policy below selects.
     others: bool,
-    /// What policies with a selector say, oldest first: selector, answer, answers of ports.
-    selected: Vec<(Labels, bool, Vec<(u16, bool)>)>,
+    /// What policies with a selector say, oldest first.
+    selected: Vec<Selected>,
 }
 
 /// Refusals under handles that stay the same while what they hold is equal; none where nobody refuses.
@@ -41,7 +44,7 @@ impl Refusals {
     /// Whether a workload refuses it at one of its ports.
     pub fn contain(&self, workload: &EndpointWorkload, port: u16) -> bool {
         let Some(own) = self.namespaces.get(&workload.namespace) else { return self.others };
-        let selects = |(selector, ..): &&(Labels, bool, Vec<_>)| selector.selects(&workload.labels);
+        let selects = |(selector, ..): &&Selected| selector.selects(&workload.labels);
         let Some((_, answer, ports)) = own.selected.iter().find(selects) else { return own.others };
         ports.iter().find(|(number, _)| *number == port).map_or(*answer, |(_, answer)| *answer)
     }
@@ -68,8 +71,8 @@ impl OfNamespace {
             let ports = served.ports.iter().map(|(port, mode)| (*port, refuses(*mode))).collect();
             Some((policy.selector.clone()?, refuses(served.mode), ports))
         };
-        let selected: Vec<(Labels, bool, Vec<(u16, bool)>)> = policies.filter_map(answer).collect();
-        let tells = |(_, answer, ports): &(Labels, bool, Vec<(u16, bool)>)| {
+        let selected: Vec<Selected> = policies.filter_map(answer).collect();
+        let tells = |(_, answer, ports): &Selected| {
             *answer != others || ports.iter().any(|(_, answer)| *answer != others)
         };
         let selected = if selected.iter().any(tells) { selected } else { Vec::new() };
