@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use memo::Shared;
 use model::labels;
 use model::mesh_config::MeshConfig;
 use model::networking::{HttpRoute, TrafficPolicy, VirtualService};
 use model::service::TrafficDistribution;
-use model::{Labels, Text};
+use model::{Labels, Resolution, Service, Text};
 
 use crate::{MergedRule, Scope};
 
@@ -15,6 +16,8 @@ use crate::{MergedRule, Scope};
 pub(crate) struct Asks {
     /// Labels by which failover goes.
     pub(crate) failover: BTreeSet<Text>,
+    /// Those of them that go for services whose endpoints' names are resolved.
+    pub(crate) names: BTreeSet<Text>,
     /// Labels that `sourceLabels` of routes mention.
     pub(crate) source: BTreeSet<Text>,
     /// Whether some service is local to its client's machine.
@@ -25,16 +28,22 @@ impl Asks {
     /// What a scope asks under this mesh configuration.
     pub(crate) fn new(scope: &Scope, mesh: &MeshConfig) -> Self {
         let mut asks = Self::default();
-        let mesh_wide = mesh.locality_lb.iter().flat_map(|setting| &setting.failover_priority);
-        asks.add_failover(mesh_wide.chain(mesh.zone_aware.iter().flat_map(|zone| &zone.failover_priority)));
+        let zones = mesh.zone_aware.iter().flat_map(|zone| &zone.failover_priority);
+        let mesh_wide = mesh.locality_lb.iter().flat_map(|setting| &setting.failover_priority).chain(zones);
+        add_failover(&mut asks.failover, mesh_wide.clone());
         for scoped in &scope.services {
-            asks.node |= scoped.service.node_local;
-            if scoped.service.traffic_distribution != TrafficDistribution::Any {
-                asks.failover.extend(labels::SAME_NODE.iter().map(|label| Text::from(*label)));
+            let service = &scoped.service;
+            asks.node |= service.node_local;
+            let resolves = matches!(service.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+            if service.traffic_distribution != TrafficDistribution::Any {
+                asks.failover.extend(place());
+            }
+            if resolves {
+                asks.add_names(service, scope.rule(&service.host), mesh_wide.clone());
             }
         }
         for rule in scope.rules.values() {
-            asks.add_rule(rule);
+            add_rule(&mut asks.failover, rule);
         }
         for service in scope.egress.iter().flat_map(|egress| &egress.virtual_services) {
             asks.add_routes(service);
@@ -42,24 +51,20 @@ impl Asks {
         asks
     }
 
-    fn add_failover<'a>(&mut self, labels: impl Iterator<Item = &'a Text>) {
-        self.failover.extend(labels.map(|label| label.split('=').next().unwrap_or(label).into()));
-    }
-
-    fn add_rule(&mut self, rule: &MergedRule) {
-        let subsets = rule.rule.subsets.iter().filter_map(|subset| subset.policy.as_deref());
-        for policy in rule.rule.policy.as_deref().into_iter().chain(subsets) {
-            self.add_policy(policy);
-            for (_, policy) in &policy.port_levels {
-                self.add_policy(policy);
-            }
+    /// Labels by which failover of a service goes whose clusters hold its endpoints.
+    fn add_names<'a>(
+        &mut self,
+        service: &Service,
+        rule: Option<&Shared<MergedRule>>,
+        mesh_wide: impl Iterator<Item = &'a Text>,
+    ) {
+        if service.traffic_distribution != TrafficDistribution::Any {
+            self.names.extend(place());
         }
-    }
-
-    fn add_policy(&mut self, policy: &TrafficPolicy) {
-        let Some(balancer) = &policy.load_balancer else { return };
-        self.add_failover(balancer.locality.iter().flat_map(|setting| &setting.failover_priority));
-        self.add_failover(balancer.zone_aware.iter().flat_map(|setting| &setting.failover_priority));
+        add_failover(&mut self.names, mesh_wide);
+        if let Some(rule) = rule {
+            add_rule(&mut self.names, rule);
+        }
     }
 
     pub(crate) fn add_routes(&mut self, service: &VirtualService) {
@@ -73,6 +78,31 @@ impl Asks {
             self.source.insert(key.clone());
         }
     }
+}
+
+/// Labels by which traffic distribution goes.
+fn place() -> impl Iterator<Item = Text> {
+    labels::SAME_NODE.iter().map(|label| Text::from(*label))
+}
+
+fn add_failover<'a>(to: &mut BTreeSet<Text>, labels: impl Iterator<Item = &'a Text>) {
+    to.extend(labels.map(|label| label.split('=').next().unwrap_or(label).into()));
+}
+
+fn add_rule(to: &mut BTreeSet<Text>, rule: &MergedRule) {
+    let subsets = rule.rule.subsets.iter().filter_map(|subset| subset.policy.as_deref());
+    for policy in rule.rule.policy.as_deref().into_iter().chain(subsets) {
+        add_policy(to, policy);
+        for (_, policy) in &policy.port_levels {
+            add_policy(to, policy);
+        }
+    }
+}
+
+fn add_policy(to: &mut BTreeSet<Text>, policy: &TrafficPolicy) {
+    let Some(balancer) = &policy.load_balancer else { return };
+    add_failover(to, balancer.locality.iter().flat_map(|setting| &setting.failover_priority));
+    add_failover(to, balancer.zone_aware.iter().flat_map(|setting| &setting.failover_priority));
 }
 
 /// Of these labels only those under these keys.

@@ -108,6 +108,13 @@ pub(crate) fn only(namespaces: &[&str]) -> ExportTo {
     ExportTo::Namespaces(namespaces.iter().map(|name| Text::from(*name)).collect())
 }
 
+/// A Namespace with these labels.
+pub(crate) fn namespace(name: &str, labels: Labels) -> kube::Namespace {
+    let mut meta = meta(Kind::Namespace, &format!("/{name}"), 0);
+    meta.labels = labels;
+    kube::Namespace { meta }
+}
+
 /// A value of some kind as a change.
 pub(crate) trait IntoValue {
     fn key(&self) -> Key;

@@ -16,6 +16,7 @@ mod authn;
 mod builders;
 mod collectors;
 mod config;
+mod discovery;
 mod endpoints;
 mod gateways;
 mod keys;

@@ -1,9 +1,12 @@
 //! What is known of one connected proxy: its workload, services, scope and policies.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use memo::Shared;
 use model::proxy::Proxy;
 use model::proxy_config::ProxyConfig;
-use model::{Kind, Labels, ProxyKind, Service, ServicePort, Text};
+use model::{Host, Kind, Labels, ProxyKind, Service, ServicePort, Text};
 
 use crate::asks::{Asks, narrowed};
 use crate::workloads::augmented;
@@ -37,6 +40,8 @@ pub struct Member {
     pub authn: Shared<WorkloadAuthn>,
     /// What it opens, for a gateway.
     pub gateway: Option<Shared<MergedGateway>>,
+    /// The hosts whose clusters it gets; `None` for all.
+    pub cluster_hosts: Option<Arc<BTreeSet<Host>>>,
     /// Its configuration: what it declares (`PROXY_CONFIG`), else the mesh's default.
     ///
     /// ProxyConfig objects have no say here. They hold what a proxy is started with (threads, environment,
@@ -67,6 +72,7 @@ impl Member {
                 .asks
                 .get(&(scope.clone(), config.mesh.clone()), |(scope, mesh)| Asks::new(scope, mesh)),
             scope,
+            cluster_hosts: gateway_hosts(snapshot, proxy, gateway.as_ref()).map(Arc::new),
             authn: Shared::new(snapshot.authn.of_workload(&proxy.namespace, &labels)),
             gateway: gateway.map(Shared::new),
             config: Shared::new(proxy.config.clone().unwrap_or_else(|| config.mesh.default_config.clone())),
@@ -105,6 +111,7 @@ impl Member {
             scope: _,
             authn,
             gateway,
+            cluster_hosts,
             config,
             auto_addresses,
             hangs_on_endpoints,
@@ -112,7 +119,8 @@ impl Member {
         } = self;
         (proxy, labels, locality, targets, authn)
             == (&before.proxy, &before.labels, &before.locality, &before.targets, &before.authn)
-            && (gateway, config, asks) == (&before.gateway, &before.config, &before.asks)
+            && (gateway, cluster_hosts) == (&before.gateway, &before.cluster_hosts)
+            && (config, asks) == (&before.config, &before.asks)
             && (*auto_addresses, *hangs_on_endpoints) == (before.auto_addresses, before.hangs_on_endpoints)
     }
 
@@ -131,10 +139,34 @@ impl Member {
         narrowed(&self.labels, &self.asks.failover)
     }
 
+    /// Those by which failover of services goes whose endpoints' names are resolved.
+    pub(crate) fn name_labels(&self) -> Labels {
+        narrowed(&self.labels, &self.asks.names)
+    }
+
     /// Labels that some visible route's `sourceLabels` mentions.
     pub(crate) fn source_labels(&self) -> Labels {
         narrowed(&self.labels, &self.asks.source)
     }
+}
+
+/// Hosts that a gateway needs clusters of: those that its routes lead to and those of the mesh's
+/// providers; `None` if it is no gateway, or gets all.
+fn gateway_hosts(
+    snapshot: &Snapshot,
+    proxy: &Proxy,
+    gateway: Option<&MergedGateway>,
+) -> Option<BTreeSet<Host>> {
+    let (settings, mesh) = (&snapshot.config.settings, &snapshot.config.mesh);
+    if proxy.kind != ProxyKind::Router || !settings.filter_gateway_clusters {
+        return None;
+    }
+    let servers = gateway.into_iter().flat_map(|gateway| &gateway.servers).flat_map(|entry| &entry.servers);
+    let names: BTreeSet<&Text> = servers.map(|server| &server.gateway).collect();
+    let mut hosts = snapshot.routes.destinations_at(&names, settings.scope_gateway_to_namespace);
+    let services = mesh.extension_providers.iter().filter_map(|provider| provider.kind.service());
+    hosts.extend(services.map(|service| Host::new(service.service.rsplit('/').next().unwrap_or_default())));
+    Some(hosts)
 }
 
 /// Labels and locality: those of the workload over those that the proxy declares, with topology labels.

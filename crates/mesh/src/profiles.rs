@@ -3,12 +3,14 @@
 //! A new fact about proxies is a field here, or it cannot be read. Labels are no such facts: what they
 //! select enters as handles, or narrowed to the keys that some rule mentions.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::proxy::{Capabilities, CertFiles, Interception, IpMode, IstioVersion, ProxyKind};
 use model::proxy_config::{ProxyConfig, ProxyHeaders};
-use model::{Labels, Text};
+use model::{Host, Labels, Text};
 
 use crate::Member;
 
@@ -22,6 +24,9 @@ pub struct ClusterProfile {
     pub network: Text,
     pub network_view: Vec<Text>,
     pub locality: Text,
+    /// The proxy's labels narrowed to those by which failover of services goes whose endpoints' names are
+    /// resolved; usually empty.
+    pub name_labels: Labels,
     pub capabilities: Capabilities,
     pub client_files: CertFiles,
     pub external_sds: bool,
@@ -31,6 +36,8 @@ pub struct ClusterProfile {
     pub dns_capture: bool,
     /// Whether it is a gateway that passes mutual TLS through by server name (`AUTO_PASSTHROUGH`).
     pub passes_server_names: bool,
+    /// The hosts whose clusters it gets; `None` for all (`PILOT_FILTER_GATEWAY_CLUSTER_CONFIG`).
+    pub hosts: Option<Arc<BTreeSet<Host>>>,
 }
 
 impl ClusterProfile {
@@ -44,6 +51,7 @@ impl ClusterProfile {
             network: proxy.network.clone(),
             network_view: proxy.network_view.clone(),
             locality: member.locality.clone(),
+            name_labels: member.name_labels(),
             capabilities: proxy.capabilities,
             client_files: proxy.client_files.clone(),
             external_sds: proxy.external_sds,
@@ -52,6 +60,7 @@ impl ClusterProfile {
             auto_addresses: member.auto_addresses,
             dns_capture: proxy.dns_capture,
             passes_server_names: member.gateway.as_ref().is_some_and(|it| !it.auto_passthrough.is_empty()),
+            hosts: member.cluster_hosts.clone(),
         }
     }
 }

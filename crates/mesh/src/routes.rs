@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use memo::{Shared, Table};
 use model::networking::{ExportTo, VirtualService};
-use model::{Created, Key, Problem, Text};
+use model::{Created, Host, Key, Problem, Text};
 
 use crate::routes::delegate::Resolved;
+use crate::scope::destinations;
 use crate::{Config, visibility};
 
 mod delegate;
@@ -68,6 +69,19 @@ impl RouteIndex {
         let private = self.private.get(&key).into_iter().flat_map(|list| list.values());
         let exported = self.exported.get(&key).into_iter().flat_map(|list| list.values());
         private.chain(exported).chain(self.public.get(gateway).into_iter().flat_map(|list| list.values()))
+    }
+
+    /// Hosts that VirtualServices bound to any of these gateways lead to, whoever may see them. `scoped`:
+    /// only rules for clients in the gateway's namespace count.
+    pub(crate) fn destinations_at(&self, gateways: &BTreeSet<&Text>, scoped: bool) -> BTreeSet<Host> {
+        let mut hosts = BTreeSet::new();
+        for service in self.resolved.values() {
+            for gateway in service.gateways.iter().filter(|gateway| gateways.contains(gateway)) {
+                let namespace = gateway.split_once('/').map(|(namespace, _)| namespace).filter(|_| scoped);
+                hosts.extend(destinations(service, namespace).into_keys().cloned());
+            }
+        }
+        hosts
     }
 
     /// A VirtualService with its delegates put in; none for one that others delegate to.

@@ -20,6 +20,8 @@ mod properties;
 mod tests;
 mod union;
 
+pub(crate) use union::destinations;
+
 /// Everything a scope may depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ScopeInputs {

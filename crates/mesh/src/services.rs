@@ -10,6 +10,7 @@ use crate::services::aliases::{Aliases, Link};
 use crate::{Config, keys};
 
 mod aliases;
+mod allocate;
 mod convert;
 #[cfg(test)]
 mod tests;
@@ -70,8 +71,13 @@ impl ServiceIndex {
     pub fn next(&self, was: &Config, now: &Config) -> Self {
         let mut next = self.clone();
         let mut hosts = BTreeSet::new();
-        for key in self.to_convert(was, now) {
-            let services = convert::services(now, &key);
+        let keys = self.to_convert(was, now).into_iter();
+        let mut converted: BTreeMap<Key, Vec<Service>> =
+            keys.map(|key| (key.clone(), convert::services(now, &key))).collect();
+        if !now.settings.ip_autoallocate && !converted.is_empty() {
+            self.allocate(&mut converted);
+        }
+        for (key, services) in converted {
             next.take(key, services, &mut hosts);
         }
         if was.settings.cluster != now.settings.cluster {
@@ -180,6 +186,24 @@ impl ServiceIndex {
             }
         }
         keys
+    }
+
+    /// Makes up addresses for these services, and adds objects whose services' addresses change by that.
+    fn allocate(&self, converted: &mut BTreeMap<Key, Vec<Service>>) {
+        let stay = || self.by_object.iter().filter(|(key, _)| !converted.contains_key(key));
+        let known = stay().flat_map(|(_, list)| list.iter().filter_map(|service| allocate::name(service)));
+        let new = converted.values().flatten().filter_map(allocate::name);
+        let given = allocate::allocate(known.chain(new));
+        let addressed = |service: &Service| {
+            let found = allocate::name(service).and_then(|name| given.get(&name).cloned());
+            Service { auto_addresses: found.unwrap_or_default(), ..service.clone() }
+        };
+        let other = stay().map(|(key, list)| (key.clone(), list.iter().map(|one| addressed(one)).collect()));
+        let other: Vec<(Key, Vec<Service>)> = other.collect();
+        for service in converted.values_mut().flatten() {
+            *service = addressed(service);
+        }
+        converted.extend(other);
     }
 
     fn objects_in<'a>(&'a self, namespace: &'a Key) -> impl Iterator<Item = Key> + 'a {

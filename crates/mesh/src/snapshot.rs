@@ -6,6 +6,7 @@ use model::proxy::Proxy;
 use std::sync::Arc;
 
 use crate::asks::Asks;
+use crate::discovery::Discovery;
 use crate::endpoints::Inputs;
 use crate::{
     AuthnIndex, Collectors, Config, EndpointIndex, GatewayIndex, Member, RouteIndex, RuleIndex, Scope,
@@ -23,6 +24,7 @@ pub struct Snapshot {
     pub generation: u64,
     /// How logs and status call the state.
     pub label: Arc<str>,
+    /// What was read, as far as it counts.
     pub config: Config,
     pub services: Shared<ServiceIndex>,
     pub selectors: Shared<SelectorIndex>,
@@ -38,12 +40,15 @@ pub struct Snapshot {
     pub scopes: Arc<Memo<ScopeInputs, Scope>>,
     /// What scopes ask of proxies.
     pub(crate) asks: Arc<AskMemo>,
+    /// What was read, where not all of it counts.
+    discovery: Arc<Discovery>,
 }
 
 impl Snapshot {
     /// The state after `config`; an index in which nothing has changed keeps its handle.
     #[must_use]
     pub fn next(&self, config: Config) -> Self {
+        let (discovery, config) = self.discovery.next(config);
         let was = &self.config;
         let services = self.services.or_same(self.services.next(was, &config));
         let workloads = self.workloads.or_same(self.workloads.next(was, &config));
@@ -65,6 +70,7 @@ impl Snapshot {
             collectors: self.collectors.or_same(Collectors::new(&config.mesh, &services)),
             scopes: self.scopes.clone(),
             asks: self.asks.clone(),
+            discovery,
             selectors,
             services,
             workloads,

@@ -82,6 +82,42 @@ impl Labels {
     }
 }
 
+/// Labels and conditions that all have to hold; Kubernetes' label selector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LabelSelector {
+    /// Labels with just these values.
+    pub labels: Labels,
+    /// Further conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition of a label selector.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// The label has one of the values.
+    In(Text, Vec<Text>),
+    /// The label is missing or has none of the values.
+    NotIn(Text, Vec<Text>),
+    /// The label is there.
+    Exists(Text),
+    /// The label is not there.
+    Missing(Text),
+}
+
+impl LabelSelector {
+    /// Whether these labels are selected; nothing said selects all.
+    pub fn selects(&self, labels: &Labels) -> bool {
+        let is = |key: &Text, values: &[Text]| labels.text(key).is_some_and(|value| values.contains(value));
+        let holds = |condition: &Condition| match condition {
+            Condition::In(key, values) => is(key, values),
+            Condition::NotIn(key, values) => !is(key, values),
+            Condition::Exists(key) => labels.get(key).is_some(),
+            Condition::Missing(key) => labels.get(key).is_none(),
+        };
+        self.labels.selects(labels) && self.conditions.iter().all(holds)
+    }
+}
+
 impl<K: Into<Text>, V: Into<Text>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         Self(Arc::new(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect()))
@@ -100,5 +136,21 @@ mod tests {
         assert!(check(&[("app", "reviews")]));
         assert!(!check(&[("app", "ratings")]));
         assert!(!check(&[("app", "reviews"), ("zone", "a")]));
+    }
+
+    #[test]
+    fn conditions_all_have_to_hold() {
+        let labels: Labels = [("app", "reviews"), ("mesh", "on")].into_iter().collect();
+        let check = |conditions: &[Condition], selects: bool| {
+            let selector = LabelSelector { labels: Labels::default(), conditions: conditions.to_vec() };
+            assert_eq!(selector.selects(&labels), selects, "{conditions:?}");
+        };
+        let values = || vec!["on".into(), "yes".into()];
+        check(&[], true);
+        check(&[Condition::In("mesh".into(), values())], true);
+        check(&[Condition::In("app".into(), values())], false);
+        check(&[Condition::NotIn("app".into(), values()), Condition::NotIn("none".into(), values())], true);
+        check(&[Condition::Exists("app".into()), Condition::Missing("none".into())], true);
+        check(&[Condition::Exists("app".into()), Condition::Missing("mesh".into())], false);
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::labels::LabelSelector;
 use crate::networking::{
-    ConnectionPool, ExportTo, H2Upgrade, LocalityLb, OutboundMode, OutboundTrafficPolicy, Retry,
+    ClientTls, ConnectionPool, ExportTo, H2Upgrade, LocalityLb, OutboundMode, OutboundTrafficPolicy, Retry,
     TcpKeepalive, TlsVersion, TrafficPolicy, ZoneAware,
 };
 use crate::proxy_config::ProxyConfig;
@@ -40,6 +41,8 @@ pub struct MeshConfig {
     pub default_config: ProxyConfig,
     /// Traffic to unknown destinations.
     pub outbound_traffic_policy: OutboundTrafficPolicy,
+    /// TLS towards unknown destinations whose names are resolved as they are called.
+    pub outbound_tls: Option<ClientTls>,
     /// Whether inbound traffic goes to the address that was called (`PASSTHROUGH`, default) or to
     /// the loopback address (`LOCALHOST`).
     pub inbound_passthrough: bool,
@@ -71,6 +74,8 @@ pub struct MeshConfig {
     pub inbound_cluster_stat_name: Text,
     /// Pattern of statistics names of outbound clusters, empty for the default.
     pub outbound_cluster_stat_name: Text,
+    /// Which namespaces count; empty for all.
+    pub discovery_selectors: Vec<LabelSelector>,
     /// Hosts that are, or are not, local to their cluster: (hosts, clusterLocal).
     pub service_settings: Vec<(Vec<Host>, bool)>,
     /// Providers of telemetry and authorization by name.
@@ -97,6 +102,42 @@ pub struct MeshConfig {
     pub service_entry_private: bool,
     /// The class of Ingress objects that are ours (default `istio`).
     pub ingress_class: Text,
+}
+
+/// Which hosts' endpoints serve clients of their own cluster only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClusterLocals {
+    /// The host of the control plane.
+    control: Text,
+    /// Hosts that are, or are not, local to their cluster.
+    written: Vec<(Vec<Host>, bool)>,
+}
+
+impl ClusterLocals {
+    /// Whether a host's endpoints serve clients of their own cluster only: what `serviceSettings` say, most
+    /// specific first, else the hosts of every cluster's own services and of the control plane.
+    pub fn covers(&self, host: &Host, domain: &str) -> bool {
+        let stem = |name| str::strip_suffix(name, domain).and_then(|stem| stem.strip_suffix('.'));
+        let control = stem(&*self.control).unwrap_or(&*self.control);
+        let built_in = stem(host.as_str()).and_then(|stem| match stem {
+            _ if stem == "kubernetes.default.svc" || stem == control => Some(host.clone()),
+            _ if stem.ends_with(KUBE_SYSTEM) => Some(Host::new(&format!("*{KUBE_SYSTEM}.{domain}"))),
+            _ => None,
+        });
+        let written = || self.written.iter().flat_map(|(hosts, is)| hosts.iter().map(|one| (one, *is)));
+        // A host that is said to be not local takes away the built-in one that it is or is within.
+        let is_within = |one: &Host, all: &Host| {
+            one == all || all.wildcard_suffix().is_some_and(|suffix| one.as_str().ends_with(suffix))
+        };
+        let kept = |all: &Host| !written().any(|(one, local)| !local && is_within(one, all));
+        let built_in = built_in.filter(kept);
+        // Of equal hosts the last one counts.
+        let all = written().chain(built_in.as_ref().map(|host| (host, true)));
+        let matching = all.filter(|(one, _)| host.is_subset_of(one));
+        let narrowest =
+            matching.reduce(|best, one| if one.0.specificity(best.0).is_le() { one } else { best });
+        narrowest.is_some_and(|(_, local)| local)
+    }
 }
 
 /// Versions, cipher suites and curves of TLS.
@@ -223,6 +264,7 @@ impl Default for MeshConfig {
                 mode: OutboundMode::AllowAny,
                 egress_proxy: None,
             },
+            outbound_tls: None,
             inbound_passthrough: true,
             enable_auto_mtls: true,
             trust_domain: "cluster.local".into(),
@@ -238,6 +280,7 @@ impl Default for MeshConfig {
             h2_upgrade: H2Upgrade::DoNotUpgrade,
             inbound_cluster_stat_name: "".into(),
             outbound_cluster_stat_name: "".into(),
+            discovery_selectors: Vec::new(),
             service_settings: Vec::new(),
             extension_providers: vec![
                 provider("prometheus", ProviderKind::Prometheus),
@@ -259,14 +302,59 @@ impl Default for MeshConfig {
     }
 }
 
+/// Where every cluster's own services are.
+const KUBE_SYSTEM: &str = ".kube-system.svc";
+
 impl MeshConfig {
     /// The provider of this name, in whatever case it is written.
     pub fn provider(&self, name: &str) -> Option<&ExtensionProvider> {
         self.extension_providers.iter().find(|provider| provider.name.eq_ignore_ascii_case(name))
     }
 
+    /// Which hosts' endpoints serve clients of their own cluster only.
+    pub fn cluster_locals(&self) -> ClusterLocals {
+        let control = self.default_config.discovery_address.rsplit_once(':').map_or("", |(host, _)| host);
+        ClusterLocals { control: control.into(), written: self.service_settings.clone() }
+    }
+
     /// The pool that stands in for one that a rule leaves out.
     pub fn default_pool(&self) -> Option<&ConnectionPool> {
         self.default_traffic_policy.as_ref()?.connection_pool.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_every_cluster_stay_within_it() {
+        let settings = |list: &[(&str, bool)]| {
+            let settings = list.iter().map(|(host, local)| (vec![Host::new(host)], *local)).collect();
+            let discovery_address = "istiod.istio-system.svc:15012".into();
+            let default_config = ProxyConfig { discovery_address, ..ProxyConfig::default() };
+            MeshConfig { service_settings: settings, default_config, ..MeshConfig::default() }
+        };
+        let check = |written: &[(&str, bool)], host: &str, local: bool| {
+            let mesh = settings(written);
+            assert_eq!(
+                mesh.cluster_locals().covers(&Host::new(host), "cluster.local"),
+                local,
+                "{host} {written:?}"
+            );
+        };
+        let dns = "kube-dns.kube-system.svc.cluster.local";
+        let (istiod, api) = ("istiod.istio-system.svc.cluster.local", "kubernetes.default.svc.cluster.local");
+        let reviews = "reviews.default.svc.cluster.local";
+        for (host, local) in [(dns, true), (istiod, true), (api, true), (reviews, false), ("a.com", false)] {
+            check(&[], host, local);
+        }
+        check(&[("*.default.svc.cluster.local", true)], reviews, true);
+        check(&[("*.default.svc.cluster.local", true), (reviews, false)], reviews, false);
+        check(&[(reviews, true), ("*", false)], reviews, true);
+        check(&[(dns, false)], dns, false);
+        check(&[(dns, false)], "other.kube-system.svc.cluster.local", false);
+        check(&[("*", false)], dns, true);
+        check(&[("*.svc.cluster.local", false)], dns, true);
     }
 }

@@ -55,6 +55,34 @@ pub struct Settings {
     pub select_pods: bool,
     pub select_workload_entries: bool,
     pub ipv4_outbound_for_ipv6: bool,
+    pub compliance: Compliance,
+}
+
+/// A regulation that TLS of proxies has to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Compliance {
+    /// None.
+    #[default]
+    None,
+    /// `fips-140-2`.
+    Fips1402,
+    /// `fips-140-3`.
+    Fips1403,
+    /// `pqc`: key agreement that outlives quantum computers.
+    Pqc,
+}
+
+impl Compliance {
+    /// From its name in istiod's environment.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "" => Self::None,
+            "fips-140-2" => Self::Fips1402,
+            "fips-140-3" => Self::Fips1403,
+            "pqc" => Self::Pqc,
+            _ => return None,
+        })
+    }
 }
 
 impl Default for Settings {
@@ -103,6 +131,7 @@ impl Default for Settings {
             select_pods: true,
             select_workload_entries: true,
             ipv4_outbound_for_ipv6: false,
+            compliance: Compliance::None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use model::settings::Settings;
+use model::settings::{Compliance, Settings};
 use model::{Decimal, Text};
 
 /// What this process does, whatever it sends: by value to the part that uses it.
@@ -53,6 +53,7 @@ enum Field<S> {
     Time(fn(&mut S) -> &mut Duration),
     List(fn(&mut S) -> &mut Vec<Text>),
     Word(fn(&mut S) -> &mut Text),
+    Compliance(fn(&mut S) -> &mut Compliance),
 }
 
 macro_rules! settings {
@@ -123,6 +124,7 @@ settings! {
     "PILOT_ENABLE_SERVICEENTRY_SELECT_PODS" Flag select_pods "true" "ServiceEntries select pods."
     "PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES" Flag select_workload_entries "true" "Kubernetes Services select WorkloadEntries."
     "ISTIO_ENABLE_IPV4_OUTBOUND_LISTENER_FOR_IPV6_CLUSTERS" Flag ipv4_outbound_for_ipv6 "false" "IPv6 proxies reach IPv4 destinations too."
+    "COMPLIANCE_POLICY" Compliance compliance "" "The regulation that TLS of proxies has to keep: fips-140-2, fips-140-3 or pqc."
 }
 
 /// This process's variables; what is no text is left out.
@@ -160,6 +162,7 @@ impl<S> Setting<S> {
             Field::Time(field) => put(field(settings), model::parse::proxy::duration(text)),
             Field::List(field) => put(field(settings), Some(list(text))),
             Field::Word(field) => put(field(settings), Some(text.into())),
+            Field::Compliance(field) => put(field(settings), Compliance::parse(text)),
         }
     }
 }

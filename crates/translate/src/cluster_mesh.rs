@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use memo::{Memo, Shared};
 use model::Text;
-use model::mesh_config::{MeshConfig, TlsSettings};
-use model::networking::{ConnectionPool, H2Upgrade, LocalityLb, TcpKeepalive, TrafficPolicy, ZoneAware};
+use model::mesh_config::{ClusterLocals, MeshConfig, TlsSettings};
+use model::networking::{
+    ClientTls, ConnectionPool, H2Upgrade, LocalityLb, TcpKeepalive, TrafficPolicy, ZoneAware,
+};
 
 /// The part of the mesh's configuration that clusters and their endpoints read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +25,8 @@ pub struct ClusterMesh {
     pub trust_domain_aliases: Vec<Text>,
     pub enable_auto_mtls: bool,
     pub tls_defaults: TlsSettings,
+    pub outbound_tls: Option<ClientTls>,
+    pub cluster_locals: ClusterLocals,
 }
 
 impl ClusterMesh {
@@ -40,6 +44,8 @@ impl ClusterMesh {
             trust_domain_aliases: mesh.trust_domain_aliases.clone(),
             enable_auto_mtls: mesh.enable_auto_mtls,
             tls_defaults: mesh.tls_defaults.clone(),
+            outbound_tls: mesh.outbound_tls.clone(),
+            cluster_locals: mesh.cluster_locals(),
         }
     }
 

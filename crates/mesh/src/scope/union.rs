@@ -1,6 +1,7 @@
 //! All services of a scope: those that its listeners see, then those that their VirtualServices lead to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use memo::Shared;
 use model::networking::{HttpRoute, VirtualService};
@@ -41,7 +42,7 @@ impl Union {
     }
 
     fn add_destinations(&mut self, inputs: &ScopeInputs, listener: &EgressScope, one: &VirtualService) {
-        for (host, ports) in destinations(one, &inputs.namespace) {
+        for (host, ports) in destinations(one, Some(&inputs.namespace)) {
             let Some(service) = destination(inputs, host) else { continue };
             let scoped = match only_port(listener.listener.as_ref()) {
                 Some(_) => ScopedService::on_listener(service, listener.listener.as_ref()),
@@ -131,9 +132,13 @@ fn with_ports(service: &Shared<Service>, ports: &BTreeSet<u16>) -> Option<Scoped
 }
 
 /// Hosts that a VirtualService leads to, by name, each with the ports that are named; 0 stands for a
-/// destination without a port.
-fn destinations<'a>(one: &'a VirtualService, namespace: &str) -> BTreeMap<&'a Host, BTreeSet<u16>> {
-    let http = one.http.iter().filter(|route| is_for(route, namespace)).flat_map(|route| {
+/// destination without a port. Rules that are not for clients of the namespace do not count.
+pub(crate) fn destinations<'a>(
+    one: &'a VirtualService,
+    namespace: Option<&str>,
+) -> BTreeMap<&'a Host, BTreeSet<u16>> {
+    let counts = |route: &&Arc<HttpRoute>| namespace.is_none_or(|namespace| is_for(route, namespace));
+    let http = one.http.iter().filter(counts).flat_map(|route| {
         let routes = route.routes.iter().map(|one| &one.destination);
         routes.chain(route.all_mirrors().map(|(destination, _)| destination))
     });

@@ -193,3 +193,27 @@ fn what_has_not_changed_keeps_its_handle() {
     assert_eq!(new.next(&after, &before.clone().with(service("a/t", &[81]))), new);
     assert_eq!(ExportTo::Public, new.all().next().unwrap().export_to);
 }
+
+#[test]
+fn addresses_are_made_up_where_nobody_writes_them() {
+    let mut config =
+        Config::default().with(entry("a/e", "one.com", &[80])).with(entry("a/w", "*.com", &[80]));
+    let mut settings = (*config.settings).clone();
+    settings.ip_autoallocate = false;
+    config.settings = memo::Shared::new(settings);
+    let told = |index: &ServiceIndex| -> Vec<String> {
+        index.all().map(|one| format!("{} {}", one.name, one.auto_addresses.join(" "))).collect()
+    };
+    let first = index(&config);
+    let one = told(&first).into_iter().find(|one| one.starts_with("one.com")).unwrap();
+    assert!(one.starts_with("one.com 240.240."), "{one}");
+    assert!(told(&first).contains(&"*.com ".to_owned()));
+    // What is patched is what is made from nothing, for as many as it takes to shift others.
+    let mut patched = first;
+    for number in 0..300 {
+        let next = config.clone().with(entry(&format!("a/e{number}"), &format!("h{number}.com"), &[80]));
+        patched = patched.next(&config, &next);
+        config = next;
+    }
+    assert_eq!(told(&patched), told(&index(&config)));
+}

@@ -9,9 +9,10 @@ use serde_json::Value as Json;
 use super::networking::http_route::retry;
 use super::networking::load_balancer::{locality, zone_aware};
 use super::networking::reader::{Reader, text, texts};
-use super::networking::traffic_policy::{connection_pool, keepalive, outlier};
+use super::networking::traffic_policy::{client_tls, connection_pool, keepalive, outlier};
 use super::providers::extension_provider;
 use super::{decode, proxy_config};
+use crate::labels::{Condition, LabelSelector};
 use crate::mesh_config::{MeshConfig, PathNormalization, TlsSettings};
 use crate::networking::{
     ExportTo, H2Upgrade, LocalityLb, OutboundMode, OutboundTrafficPolicy, TlsVersion, TrafficPolicy,
@@ -43,6 +44,7 @@ fn mesh_config(reader: &mut Reader<'_>, config: api::MeshConfig) -> MeshConfig {
     ports(reader, &config, &mut mesh);
     traffic(reader, &config, &mut mesh);
     visibility(&config, &mut mesh);
+    mesh.discovery_selectors = discovery(reader, &config.discovery_selectors);
     telemetry(reader, &config, &mut mesh);
     trust(&config, &mut mesh);
     mesh.default_config = proxy_config::convert(config.default_config.unwrap_or_default());
@@ -77,7 +79,10 @@ fn traffic(reader: &mut Reader<'_>, config: &api::MeshConfig, mesh: &mut MeshCon
     let detection = reader.duration("protocolDetectionTimeout", config.protocol_detection_timeout);
     mesh.protocol_detection_timeout = detection.unwrap_or_default();
     mesh.tcp_keepalive = reader.optional("tcpKeepalive", config.tcp_keepalive.as_ref(), keepalive);
-    mesh.outbound_traffic_policy = outbound(config.outbound_traffic_policy.as_ref());
+    let policy = config.outbound_traffic_policy.as_ref();
+    mesh.outbound_traffic_policy = outbound(policy);
+    let tls = policy.and_then(|policy| policy.tls.as_ref());
+    mesh.outbound_tls = reader.optional("outboundTrafficPolicy.tls", tls, client_tls);
     let inbound = config.inbound_traffic_policy.clone().unwrap_or_default();
     mesh.inbound_passthrough = inbound.mode == api::InboundMode::Passthrough;
     mesh.locality_lb = locality_lb(reader, config);
@@ -147,6 +152,31 @@ fn visibility(config: &api::MeshConfig, mesh: &mut MeshConfig) {
         visibility.apply_to_sidecars && visibility.default_visibility == api::Visibility::Namespace
     });
     mesh.ingress_class = text(&config.ingress_class);
+}
+
+/// Selectors of namespaces; all namespaces count where one of them cannot be read.
+fn discovery(reader: &mut Reader<'_>, written: &[api::LabelSelector]) -> Vec<LabelSelector> {
+    let condition = |reader: &mut Reader<'_>, spec: &api::LabelSelectorRequirement| {
+        let (key, values) = (text(&spec.key), texts(&spec.values));
+        match spec.operator.as_str() {
+            "In" => Some(Condition::In(key, values)),
+            "NotIn" => Some(Condition::NotIn(key, values)),
+            "Exists" => Some(Condition::Exists(key)),
+            "DoesNotExist" => Some(Condition::Missing(key)),
+            other => {
+                let detail = format!("{other:?} is none of In, NotIn, Exists, DoesNotExist");
+                reader.leave_out("operator", "selector-operator-unknown", detail);
+                None
+            }
+        }
+    };
+    let selectors = reader.each("discoverySelectors", written, |reader, spec| {
+        let conditions = reader.each("matchExpressions", &spec.match_expressions, condition);
+        let conditions: Option<Vec<Condition>> = conditions.into_iter().collect();
+        let labels = spec.match_labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        Some(LabelSelector { labels: labels.collect(), conditions: conditions? })
+    });
+    selectors.into_iter().collect::<Option<Vec<_>>>().unwrap_or_default()
 }
 
 /// A default of `exportTo`; `.`, which is another namespace for each object, stays.

@@ -89,6 +89,22 @@ fn telemetry_settings() {
 }
 
 #[test]
+fn namespaces_that_count() {
+    let check = |selectors: Json, read: usize, problems: &[&str]| {
+        let (value, found) = parse(json!({"discoverySelectors": selectors}));
+        assert_eq!(value.unwrap().discovery_selectors.len(), read);
+        assert_eq!(found, problems);
+    };
+    let condition =
+        |operator: &str| json!({"matchExpressions": [{"key": "a", "operator": operator, "values": ["b"]}]});
+    check(json!([{"matchLabels": {"mesh": "on"}}, condition("NotIn")]), 2, &[]);
+    let place = "discoverySelectors[1].matchExpressions[0].operator";
+    let told =
+        format!("{place}: \"Is\" is none of In, NotIn, Exists, DoesNotExist [selector-operator-unknown]");
+    check(json!([{}, condition("Is")]), 0, &[&told]);
+}
+
+#[test]
 fn mistakes() {
     let (value, problems) = parse(json!({"enableTracing": "yes"}));
     assert_eq!(value, None);

@@ -127,8 +127,8 @@ impl HttpOptions {
             *own = http2;
         }
         if http.is_some_and(|http| http.use_client_protocol) {
-            let preserve_case = matches!(self.upstream, Upstream::PreserveCase | Upstream::Downstream(true));
-            self.upstream = Upstream::Downstream(preserve_case);
+            // Where the client's protocol was taken over already, istiod forgets the case of headers.
+            self.upstream = Upstream::Downstream(self.upstream == Upstream::PreserveCase);
         }
     }
 

@@ -162,7 +162,7 @@ fn shape(
         balancer: Balancer { provided: original, common: Some(Common::default()), ..Balancer::default() },
         tls: None,
         metadata: Metadata::default(),
-        peer_exchange: false,
+        peer_exchange: None,
         bind: (!local).then(|| bind(profile.ip_mode, settings.dual_stack)),
     }
 }

@@ -146,13 +146,17 @@ fn of_service(
     let service = &scoped.service;
     let dynamic = outbound::is_dynamic(service);
     let by_server_name = inputs.profile.passes_server_names && !service.external;
+    let wanted = inputs.profile.hosts.as_ref().is_none_or(|hosts| hosts.contains(&service.host));
+    if !wanted && !by_server_name {
+        return;
+    }
     let to_original = service.resolution == Resolution::Passthrough
         || cluster.rule.as_ref().is_some_and(|rule| outbound::may_release(&rule.rule));
     for port in scoped.ports().filter(|port| port.protocol != Protocol::Udp) {
         cluster.port = port.clone();
         cluster.takes_mutual_tls =
             !to_original || inputs.facts.takes_mutual_tls(&service.host, &service.namespace, port.number);
-        if !dynamic || dynamic::supports(port.protocol) {
+        if wanted && (!dynamic || dynamic::supports(port.protocol)) {
             cluster.server_name = false;
             of_port(&mut cluster, dynamic, memos, clusters);
         }

@@ -12,7 +12,7 @@ use super::dns::{self, DnsResolution};
 use super::dynamic::{self, DynamicDns};
 use super::http::{HttpOptions, Upstream};
 use super::metadata::{self, Metadata, ServiceName};
-use super::plan::{Assignment, ClusterPlan, Discovery};
+use super::plan::{Assignment, ClusterPlan, Discovery, PeerExchange};
 use super::pool::{self, Limits};
 use super::{stat_name, tls};
 use crate::cluster_mesh::ClusterMesh;
@@ -72,7 +72,8 @@ impl ClusterPlan {
             .over_mesh(inputs.mesh.default_traffic_policy.as_ref());
         let policy = subset.map_or(host_policy, |subset| host_policy.with_subset(subset, port));
         let planner = Planner { inputs, service: &inputs.service, rule, subset, host_policy, policy };
-        if is_dynamic(&inputs.service) { Some(planner.dynamic()) } else { planner.plan() }
+        let dynamic = is_dynamic(&inputs.service) && !inputs.server_name;
+        if dynamic { Some(planner.dynamic()) } else { planner.plan() }
     }
 }
 
@@ -147,7 +148,7 @@ impl<'a> Planner<'a> {
             balancer,
             tls: None,
             metadata: self.metadata(),
-            peer_exchange: settings.metadata_exchange && inputs.profile.capabilities.metadata_exchange,
+            peer_exchange: PeerExchange::of(&inputs.profile, settings),
             bind: None,
         }
     }
@@ -301,7 +302,7 @@ impl<'a> Planner<'a> {
             cluster: &profile.cluster,
             node: "",
             network_view: &profile.network_view,
-            cluster_local: false,
+            cluster_local: inputs.mesh.cluster_locals.covers(&self.service.host, &settings.domain),
             unhealthy: select::sends_unhealthy(self.service, &self.policy, settings),
         };
         let rule = self.rule.and_then(|rule| select::rule_mode(rule, self.subset, inputs.port.number));
@@ -314,8 +315,10 @@ impl<'a> Planner<'a> {
         if localities.is_empty() {
             return None;
         }
-        // Clusters know no labels of proxies, or each pod had a set of its own.
-        let client = Client { locality: &profile.locality, labels: None };
+        // As in istiod, labels order the endpoints of a service's default cluster only.
+        let by_labels = self.subset.is_none() && !inputs.server_name;
+        let client =
+            Client { locality: &profile.locality, labels: by_labels.then_some(&profile.name_labels) };
         let setting = LocalitySetting::of(&inputs.mesh, self.policy.load_balancer, self.service);
         if let Some(setting) = setting {
             setting.apply(&mut localities, client, self.policy.outlier_detection.is_some());

@@ -7,8 +7,10 @@ use envoy_api::envoy::config::cluster::v3 as api;
 use envoy_api::envoy::config::core::v3 as core;
 use envoy_api::envoy::config::endpoint::v3::{self as endpoint, ClusterLoadAssignment, LocalityLbEndpoints};
 use envoy_api::{Needs, Resource};
+use mesh::ClusterProfile;
 use model::Text;
 use model::networking::OutlierDetection;
+use model::settings::Settings;
 use prost::Message;
 
 use super::balancer::Balancer;
@@ -50,7 +52,7 @@ pub struct ClusterPlan {
     /// What filters may know of it.
     pub(super) metadata: Metadata,
     /// Whether peers tell each other who they are before TCP traffic.
-    pub(super) peer_exchange: bool,
+    pub(super) peer_exchange: Option<PeerExchange>,
     /// The address that connections come from, which keeps captured traffic from coming back.
     pub(super) bind: Option<Bind>,
 }
@@ -129,9 +131,7 @@ impl ClusterPlan {
         if let Some(tls) = &self.tls {
             tls.apply(&mut cluster);
         }
-        if self.peer_exchange {
-            cluster.filters = vec![PEER_EXCHANGE_FILTER.clone()];
-        }
+        cluster.filters = self.peer_exchange.iter().map(PeerExchange::build).collect();
         cluster
     }
 }
@@ -218,16 +218,44 @@ impl Bind {
     }
 }
 
-/// The filter by which peers tell each other who they are before TCP traffic; Istio's proxy only. Packed
-/// once, since every cluster has it.
-static PEER_EXCHANGE_FILTER: LazyLock<api::Filter> = LazyLock::new(|| {
+/// How peers tell each other who they are before TCP traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PeerExchange {
+    /// Labels that they tell beside those that they always do.
+    labels: Vec<Text>,
+}
+
+impl PeerExchange {
+    /// `None` if it is switched off, or not known to the proxy.
+    pub(super) fn of(profile: &ClusterProfile, settings: &Settings) -> Option<Self> {
+        let on = settings.metadata_exchange && profile.capabilities.metadata_exchange;
+        on.then(|| Self { labels: settings.mx_labels.clone() })
+    }
+
+    fn build(&self) -> api::Filter {
+        if self.labels.is_empty() { PEER_EXCHANGE_FILTER.clone() } else { exchange_filter(&self.labels) }
+    }
+}
+
+/// The filter where no further labels are told; packed once, since every cluster has it.
+static PEER_EXCHANGE_FILTER: LazyLock<api::Filter> = LazyLock::new(|| exchange_filter(&[]));
+
+/// The filter of a peer exchange; Istio's proxy only.
+fn exchange_filter(labels: &[Text]) -> api::Filter {
+    use prost_types::value::Kind;
     let url = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
-    let enabled = prost_types::Value { kind: Some(prost_types::value::Kind::BoolValue(true)) };
+    let value = |kind| prost_types::Value { kind: Some(kind) };
     let protocol = wire::text_value(crate::tls::PEER_EXCHANGE);
-    let config = wire::fields([("enable_discovery", enabled), ("protocol", protocol)]);
+    let mut config =
+        wire::fields([("enable_discovery", value(Kind::BoolValue(true))), ("protocol", protocol)]);
+    if !labels.is_empty() {
+        let values = labels.iter().map(|label| wire::text_value(label)).collect();
+        let list = value(Kind::ListValue(prost_types::ListValue { values }));
+        config.fields.insert("additional_labels".into(), list);
+    }
     api::Filter {
         name: "istio.metadata_exchange".into(),
         typed_config: Some(wire::typed_struct(url, config)),
         ..Default::default()
     }
-});
+}

@@ -9,9 +9,9 @@ use super::balancer::Balancer;
 use super::dynamic::DynamicDns;
 use super::http::{HttpOptions, Upstream};
 use super::metadata::Metadata;
-use super::plan::{Assignment, ClusterPlan, Discovery};
+use super::plan::{Assignment, ClusterPlan, Discovery, PeerExchange};
 use super::pool::{self, Limits};
-use super::{InboundInputs, OutboundInputs};
+use super::{InboundInputs, OutboundInputs, tls};
 use crate::cluster_mesh::ClusterMesh;
 use crate::names;
 use crate::tls::EXTERNAL_SECRETS;
@@ -50,7 +50,7 @@ pub(super) fn inbound_passthrough(inputs: &InboundInputs) -> ClusterPlan {
 
 fn passthrough(profile: &ClusterProfile, mesh: &ClusterMesh, settings: &Settings) -> ClusterPlan {
     ClusterPlan {
-        peer_exchange: exchanges(profile, settings),
+        peer_exchange: PeerExchange::of(profile, settings),
         ..to_original(mesh, settings, profile.preserve_header_case)
     }
 }
@@ -73,12 +73,22 @@ fn black_hole(mesh: &ClusterMesh) -> ClusterPlan {
 
 fn any_dynamic_dns(profile: &ClusterProfile, mesh: &ClusterMesh, settings: &Settings) -> ClusterPlan {
     let cache = super::dynamic_cache_of_any(profile.ip_mode, profile.dns_capture, settings);
+    let plaintext = || tls::Outcome { insecure: true, ..tls::Outcome::default() };
+    let secured = |rule| tls::plan_any(rule, profile, mesh, settings);
+    let secured = mesh.outbound_tls.as_ref().map_or_else(plaintext, secured);
+    let mut http = HttpOptions::passthrough(profile.preserve_header_case);
+    if secured.auto_sni || secured.auto_san_validation {
+        // What TLS has to say of the request takes the place of everything else, as in istiod.
+        let (auto_sni, auto_san_validation) = (secured.auto_sni, secured.auto_san_validation);
+        http = HttpOptions { auto_sni, auto_san_validation, ..HttpOptions::default() };
+    }
     ClusterPlan {
-        discovery: Discovery::Dynamic(DynamicDns { cache, insecure: true }),
+        discovery: Discovery::Dynamic(DynamicDns { cache, insecure: secured.insecure }),
         limits: Some(Limits::plan(None, None, mesh, settings)),
-        http: HttpOptions::passthrough(profile.preserve_header_case),
+        http,
         balancer: Balancer::provided(),
-        peer_exchange: exchanges(profile, settings),
+        tls: secured.tls,
+        peer_exchange: PeerExchange::of(profile, settings),
         ..empty(names::ALLOW_ANY_DYNAMIC_DNS, mesh)
     }
 }
@@ -90,10 +100,6 @@ fn secrets(mesh: &ClusterMesh) -> ClusterPlan {
         http: HttpOptions { upstream, ..HttpOptions::default() },
         ..empty(EXTERNAL_SECRETS, mesh)
     }
-}
-
-fn exchanges(profile: &ClusterProfile, settings: &Settings) -> bool {
-    settings.metadata_exchange && profile.capabilities.metadata_exchange
 }
 
 /// A cluster without endpoints.
@@ -111,7 +117,7 @@ fn empty(name: &str, mesh: &ClusterMesh) -> ClusterPlan {
         balancer: Balancer::default(),
         tls: None,
         metadata: Metadata::default(),
-        peer_exchange: false,
+        peer_exchange: None,
         bind: None,
     }
 }

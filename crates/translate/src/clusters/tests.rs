@@ -83,6 +83,7 @@ fn profile() -> ClusterProfile {
         network: Text::default(),
         network_view: Vec::new(),
         locality: Text::default(),
+        name_labels: Labels::default(),
         capabilities: Capabilities { metadata_exchange: true, alpn: true, stats: true, mysql: true },
         client_files: CertFiles::default(),
         external_sds: false,
@@ -91,6 +92,7 @@ fn profile() -> ClusterProfile {
         auto_addresses: false,
         dns_capture: false,
         passes_server_names: false,
+        hosts: None,
     }
 }
 

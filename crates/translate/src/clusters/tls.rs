@@ -8,15 +8,16 @@ use envoy_api::envoy::config::cluster::v3 as api;
 use envoy_api::envoy::config::core::v3 as core;
 use envoy_api::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use envoy_api::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
-use mesh::EffectivePolicy;
+use mesh::{ClusterProfile, EffectivePolicy};
 use model::mesh_config::TlsSettings;
 use model::networking::{ClientTls, ClientTlsMode, ProxyProtocol};
 use model::proxy::Capabilities;
-use model::settings::Settings;
+use model::settings::{Compliance, Settings};
 use model::{ProxyKind, Registry, Resolution, Text};
 
 use super::accounts::accounts;
 use super::outbound::ClusterInputs;
+use crate::cluster_mesh::ClusterMesh;
 use crate::tls::{self, Credentials, Origination, PEER_EXCHANGE, SecretSources};
 use crate::wire;
 
@@ -28,6 +29,8 @@ pub(super) struct Tls {
     where_offered: bool,
     /// The PROXY protocol around it.
     proxy_protocol: Option<ProxyProtocol>,
+    /// The regulation that TLS has to keep.
+    compliance: Compliance,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,8 +93,36 @@ pub(super) fn plan(context: &Context<'_>) -> Outcome {
     let proxy_protocol = context.policy.proxy_protocol;
     let where_offered = auto && !context.original_destination && matches!(socket, Socket::Mutual { .. });
     if socket != Socket::Plain || proxy_protocol.is_some() {
-        outcome.tls = Some(Arc::new(Tls { socket, where_offered, proxy_protocol }));
+        let compliance = context.inputs.settings.compliance;
+        outcome.tls = Some(Arc::new(Tls { socket, where_offered, proxy_protocol, compliance }));
     }
+    outcome
+}
+
+/// TLS of the cluster for names that no service has, as the mesh asks for it. Secrets are for rules with
+/// selected workloads, so that there is none where it names one.
+pub(super) fn plan_any(
+    rule: &ClientTls,
+    profile: &ClusterProfile,
+    mesh: &ClusterMesh,
+    settings: &Settings,
+) -> Outcome {
+    let mut outcome = Outcome { insecure: true, ..Outcome::default() };
+    let foreign = matches!(rule.mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
+    if rule.mode == ClientTlsMode::Disable || foreign && names_secret(rule) {
+        return outcome;
+    }
+    follow_request(rule, rule.sni.is_empty(), true, &mut outcome);
+    let names = rule.subject_alt_names.clone().unwrap_or_default();
+    let socket = if foreign {
+        let Some(origination) = origination(rule, names, false, profile) else { return outcome };
+        Socket::Originated(origination, mesh.tls_defaults.clone())
+    } else {
+        let offered = offered(true, false, profile.capabilities, settings);
+        Socket::Mutual { names, sni: rule.sni.clone(), offered }
+    };
+    let (where_offered, proxy_protocol, compliance) = (false, None, settings.compliance);
+    outcome.tls = Some(Arc::new(Tls { socket, where_offered, proxy_protocol, compliance }));
     outcome
 }
 
@@ -121,10 +152,10 @@ fn by_rule(context: &Context<'_>, rule: &ClientTls, outcome: &mut Outcome) -> So
         ClientTlsMode::Disable => Socket::Plain,
         ClientTlsMode::Simple | ClientTlsMode::Mutual => originate(context, rule, outcome),
         ClientTlsMode::IstioMutual => {
-            let names = rule.subject_alt_names.clone().unwrap_or_else(|| accounts(inputs));
+            let names = rule.subject_alt_names.clone().unwrap_or_else(|| identities(context));
             let sni = if rule.sni.is_empty() { context.sni.clone() } else { rule.sni.clone() };
             if context.dynamic {
-                follow_request(context, rule, sni.is_empty(), outcome);
+                follow_request(rule, sni.is_empty(), true, outcome);
             }
             mutual_tls(context, names, sni)
         }
@@ -132,12 +163,20 @@ fn by_rule(context: &Context<'_>, rule: &ClientTls, outcome: &mut Outcome) -> So
 }
 
 fn by_default(context: &Context<'_>, outcome: &mut Outcome) -> Socket {
-    let names = accounts(context.inputs);
+    let names = identities(context);
     if !context.inputs.profile.client_files.chain.is_empty() {
         let own = by_files(context, names, context.sni.clone());
         return originate(context, &own, outcome);
     }
+    if context.dynamic {
+        follow_request(&ClientTls::default(), true, true, outcome);
+    }
     mutual_tls(context, names, context.sni.clone())
+}
+
+/// Identities that endpoints may have; those of names that are resolved as they are called are unknown.
+fn identities(context: &Context<'_>) -> Vec<Text> {
+    if context.dynamic { Vec::new() } else { accounts(context.inputs) }
 }
 
 fn mutual_tls(context: &Context<'_>, names: Vec<Text>, sni: Text) -> Socket {
@@ -187,13 +226,30 @@ fn originate(context: &Context<'_>, rule: &ClientTls, outcome: &mut Outcome) -> 
     if is_withheld(inputs, rule) {
         return Socket::Plain;
     }
-    follow_request(context, rule, rule.sni.is_empty(), outcome);
+    follow_request(rule, rule.sni.is_empty(), context.dynamic, outcome);
+    let mut names = rule.subject_alt_names.clone().unwrap_or_default();
+    if names.is_empty() && inputs.service.registry == Registry::External {
+        names = identities(context);
+    }
+    match origination(rule, names, context.http2, &inputs.profile) {
+        Some(origination) => Socket::Originated(origination, inputs.mesh.tls_defaults.clone()),
+        None => Socket::Plain,
+    }
+}
+
+/// TLS with a rule's credentials; `None` if it wants to show a certificate that it does not say.
+fn origination(
+    rule: &ClientTls,
+    names: Vec<Text>,
+    http2: bool,
+    profile: &ClusterProfile,
+) -> Option<Origination> {
     let shows = rule.mode == ClientTlsMode::Mutual;
     let credentials = if !rule.credential_name.is_empty() {
         Credentials::Secret(rule.credential_name.clone(), shows)
     } else {
         if shows && (rule.client_certificate.is_empty() || rule.private_key.is_empty()) {
-            return Socket::Plain;
+            return None;
         }
         Credentials::Files {
             own: shows.then(|| (rule.client_certificate.clone(), rule.private_key.clone())),
@@ -201,44 +257,39 @@ fn originate(context: &Context<'_>, rule: &ClientTls, outcome: &mut Outcome) -> 
             revoked: rule.ca_crl.clone(),
         }
     };
-    let mut names = rule.subject_alt_names.clone().unwrap_or_default();
-    if names.is_empty() && inputs.service.registry == Registry::External && !context.dynamic {
-        names = accounts(inputs);
-    }
-    let origination = Origination {
+    Some(Origination {
         sni: rule.sni.clone(),
         names,
         credentials,
         insecure: rule.insecure_skip_verify,
-        http2: context.http2,
-        sources: SecretSources {
-            external: inputs.profile.external_sds,
-            files: inputs.profile.file_credentials,
-        },
-    };
-    Socket::Originated(origination, inputs.mesh.tls_defaults.clone())
+        http2,
+        sources: SecretSources { external: profile.external_sds, files: profile.file_credentials },
+    })
 }
 
 /// Whether a rule's secret is not for this proxy: a sidecar gets secrets only by rules for selected
 /// workloads, or every sidecar that sees the rule would wait for a secret that it may not have.
 fn is_withheld(inputs: &ClusterInputs, rule: &ClientTls) -> bool {
-    let secret = !rule.credential_name.is_empty() && !rule.credential_name.starts_with("configmap://");
     let selects = inputs.rule.as_ref().is_some_and(|merged| merged.rule.selector.is_some());
-    secret && inputs.profile.kind == ProxyKind::Sidecar && !selects
+    names_secret(rule) && inputs.profile.kind == ProxyKind::Sidecar && !selects
+}
+
+fn names_secret(rule: &ClientTls) -> bool {
+    !rule.credential_name.is_empty() && !rule.credential_name.starts_with("configmap://")
 }
 
 /// Without a server name of its own the rule means that of the request, and a certificate for it.
-fn follow_request(context: &Context<'_>, rule: &ClientTls, auto_sni: bool, outcome: &mut Outcome) {
+fn follow_request(rule: &ClientTls, auto_sni: bool, dynamic: bool, outcome: &mut Outcome) {
     let any = rule.subject_alt_names.as_ref().is_none_or(Vec::is_empty);
     outcome.auto_sni = auto_sni;
-    outcome.auto_san_validation = (context.dynamic || auto_sni && any) && !rule.insecure_skip_verify;
-    outcome.insecure = context.dynamic && !(outcome.auto_sni && outcome.auto_san_validation);
+    outcome.auto_san_validation = (dynamic || auto_sni && any) && !rule.insecure_skip_verify;
+    outcome.insecure = dynamic && !(outcome.auto_sni && outcome.auto_san_validation);
 }
 
 impl Tls {
     /// Puts sockets into the cluster.
     pub(super) fn apply(&self, cluster: &mut api::Cluster) {
-        let socket = self.socket.build().map(|socket| self.introduced(socket));
+        let socket = self.socket.build(self.compliance).map(|socket| self.introduced(socket));
         if !self.where_offered {
             let plain = || self.proxy_protocol.map(|_| self.introduced(RAW_BUFFER.clone()));
             cluster.transport_socket = socket.or_else(plain);
@@ -274,11 +325,13 @@ impl Tls {
 }
 
 impl Socket {
-    fn build(&self) -> Option<core::TransportSocket> {
+    fn build(&self, policy: Compliance) -> Option<core::TransportSocket> {
         let context = match self {
             Self::Plain => return None,
-            Self::Mutual { names, sni, offered } => tls::istio_mutual(names, sni, offered),
-            Self::Originated(origination, defaults) => Any::pack(&tls::originate(origination, defaults)),
+            Self::Mutual { names, sni, offered } => tls::istio_mutual(names, sni, offered, policy),
+            Self::Originated(origination, defaults) => {
+                Any::pack(&tls::originate(origination, defaults, policy))
+            }
         };
         Some(wire::packed_socket(tls::TRANSPORT_SOCKET, context))
     }

@@ -19,9 +19,9 @@ impl Assignment {
     pub(super) fn plan(inputs: &AssignmentInputs) -> Self {
         let (service, subset) = (&inputs.service, inputs.subset());
         let rule = inputs.rule.as_ref().map(|rule| &rule.rule);
+        // Here the mesh's default policy does not count, unlike in clusters.
         let policy = EffectivePolicy::of_port(rule.and_then(|rule| rule.policy.as_deref()), inputs.port);
         let policy = subset.map_or(policy, |subset| policy.with_subset(subset, inputs.port));
-        let policy = policy.over_mesh(inputs.mesh.default_traffic_policy.as_ref());
         let profile = &inputs.profile;
         let selection = Selection {
             service,
@@ -29,7 +29,7 @@ impl Assignment {
             cluster: &profile.cluster,
             node: &profile.node,
             network_view: &profile.network_view,
-            cluster_local: false,
+            cluster_local: inputs.mesh.cluster_locals.covers(&service.host, &inputs.settings.domain),
             unhealthy: sends_unhealthy(service, &policy, &inputs.settings),
         };
         let tls = MutualTls {

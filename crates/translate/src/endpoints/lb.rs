@@ -8,7 +8,7 @@ use envoy_api::envoy::config::endpoint::v3 as api;
 use memo::Shared;
 use model::endpoint::{EndpointWorkload, TlsMode};
 use model::settings::Settings;
-use model::{Endpoint, Text};
+use model::{Endpoint, Health, Text};
 
 use crate::wire;
 
@@ -22,6 +22,9 @@ pub(crate) struct LbEndpoint {
     /// Its share, at least 1.
     pub(crate) weight: u32,
 }
+
+/// The label of workloads that end (`PILOT_DRAINING_LABEL` of istiod by its default).
+pub(super) const DRAINING: &str = "istio.io/draining";
 
 /// `LocalityLbEndpoints.lb_endpoints`.
 pub(super) const LB_ENDPOINTS: u32 = 2;
@@ -116,7 +119,7 @@ impl LbEndpoint {
             ..Default::default()
         };
         api::LbEndpoint {
-            health_status: endpoint.health as i32,
+            health_status: health(endpoint) as i32,
             metadata: Some(self.metadata(style)),
             load_balancing_weight: Some(self.weight),
             host_identifier: Some(api::lb_endpoint::HostIdentifier::Endpoint(host)),
@@ -164,6 +167,11 @@ impl Locality {
     pub(super) fn placed(&self) -> impl Iterator<Item = Placed> {
         self.endpoints.iter().map(|endpoint| Placed { endpoint: endpoint.clone(), style: self.style })
     }
+}
+
+/// Its health; a label says that it ends whatever the cluster says.
+fn health(endpoint: &Endpoint) -> Health {
+    if endpoint.workload.labels.is_set(DRAINING) { Health::Draining } else { endpoint.health }
 }
 
 fn address(endpoint: &Endpoint) -> core::Address {

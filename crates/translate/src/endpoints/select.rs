@@ -11,7 +11,7 @@ use model::service::TrafficDistribution;
 use model::settings::Settings;
 use model::{Endpoint, Labels, Service, Text};
 
-use super::lb::LbEndpoint;
+use super::lb::{DRAINING, LbEndpoint};
 
 /// What decides whether an endpoint is used, beside the port.
 #[derive(Clone, Copy)]
@@ -48,8 +48,7 @@ impl Selection<'_> {
     }
 
     fn keeps_health(&self, endpoint: &Endpoint) -> bool {
-        let draining =
-            endpoint.health == Health::Draining || endpoint.workload.labels.is_set("istio.io/draining");
+        let draining = endpoint.health == Health::Draining || endpoint.workload.labels.is_set(DRAINING);
         match endpoint.health {
             Health::Terminating => false,
             Health::Unhealthy if !self.unhealthy => false,

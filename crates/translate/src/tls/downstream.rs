@@ -10,6 +10,7 @@ use model::mesh_config::MeshConfig;
 use model::networking::{ServerTls, ServerTlsMode, TlsVersion};
 use model::settings::Settings;
 
+use super::compliance::enforced;
 use super::secrets::SecretSources;
 use super::{PEER_EXCHANGE, Validation, combined, exact, file, matcher, texts, versions, words};
 
@@ -58,7 +59,7 @@ pub(crate) fn inbound(
         ..Default::default()
     };
     let common = CommonTlsContext {
-        tls_params: Some(params),
+        tls_params: enforced(Some(params), settings.compliance),
         alpn_protocols: words(if exchange { HTTP_AFTER_EXCHANGE } else { HTTP }),
         tls_certificate_sds_secret_configs: vec![sources.certificate_file(&files.chain, &files.key)],
         validation_context_type: Some(combined(peers, sources.roots_file(&files.root))),
@@ -109,6 +110,7 @@ pub(crate) fn server(
     if tls.mode != ServerTlsMode::IstioMutual {
         common.tls_params = server_params(tls, mesh);
     }
+    common.tls_params = enforced(common.tls_params, settings.compliance);
     context(common, requires)
 }
 

@@ -1,5 +1,6 @@
 //! TLS contexts and where their secrets come from; used by clusters and by listeners.
 
+mod compliance;
 mod downstream;
 mod secrets;
 mod upstream;

@@ -10,8 +10,10 @@ use envoy_api::envoy::extensions::transport_sockets::tls::v3::{
 use model::Text;
 use model::mesh_config::TlsSettings;
 use model::networking::TlsVersion;
+use model::settings::Compliance;
 use prost::{Message, Name};
 
+use super::compliance::enforced;
 use super::secrets::{SecretSources, mesh_roots, own_certificate};
 use super::{Validation, combined, exact, file, texts, versions};
 
@@ -67,13 +69,16 @@ static MUTUAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
 ///
 /// The encoding is that of what all clusters say, then of what this one says: to a decoder, messages one
 /// after the other are one message with the fields of both.
-pub(crate) fn istio_mutual(names: &[Text], sni: &str, offered: &[&str]) -> Any {
+pub(crate) fn istio_mutual(names: &[Text], sni: &str, offered: &[&str], policy: Compliance) -> Any {
     let names = CertificateValidationContext { match_subject_alt_names: exact(names), ..Default::default() };
     let validation = CombinedCertificateValidationContext {
         default_validation_context: Some(names),
         ..Default::default()
     };
+    // Versions that a regulation changes come after those that all say, and so win.
+    let params = || versions(TlsVersion::V1_2, TlsVersion::V1_3);
     let common = CommonTlsContext {
+        tls_params: (policy != Compliance::None).then(params).and_then(|it| enforced(Some(it), policy)),
         validation_context_type: Some(Validation::CombinedValidationContext(validation)),
         alpn_protocols: super::words(offered),
         ..Default::default()
@@ -86,11 +91,11 @@ pub(crate) fn istio_mutual(names: &[Text], sni: &str, offered: &[&str]) -> Any {
 }
 
 /// TLS that a rule asks for; `defaults` are the mesh's curves and cipher suites.
-pub(crate) fn originate(tls: &Origination, defaults: &TlsSettings) -> UpstreamTlsContext {
+pub(crate) fn originate(tls: &Origination, defaults: &TlsSettings, policy: Compliance) -> UpstreamTlsContext {
     let mut params = versions(TlsVersion::V1_2, TlsVersion::V1_3);
     params.ecdh_curves = texts(&defaults.ecdh_curves);
     params.cipher_suites = texts(&defaults.cipher_suites);
-    let mut common = CommonTlsContext { tls_params: Some(params), ..Default::default() };
+    let mut common = CommonTlsContext { tls_params: enforced(Some(params), policy), ..Default::default() };
     if tls.http2 {
         common.alpn_protocols = vec!["h2".into()];
     }

@@ -88,7 +88,15 @@ fn http_pool(reader: &mut Reader<'_>, spec: &api::HttpSettings) -> HttpPool {
         use_client_protocol: spec.use_client_protocol,
         max_concurrent_streams: reader.limit("maxConcurrentStreams", spec.max_concurrent_streams),
         http2_keepalive: reader.optional("http2KeepAlive", spec.http2_keep_alive.as_ref(), |reader, spec| {
-            (reader.duration("interval", spec.interval), reader.duration("timeout", spec.timeout))
+            for (field, time) in [("interval", spec.interval), ("timeout", spec.timeout)] {
+                if time.is_none() {
+                    reader.refuse(field, "duration-missing", "keepalive needs an interval and a timeout");
+                }
+            }
+            (
+                reader.positive_duration("interval", spec.interval),
+                reader.positive_duration("timeout", spec.timeout),
+            )
         }),
     }
 }
@@ -121,7 +129,7 @@ fn percent(reader: &mut Reader<'_>, field: &str, number: i32) -> u32 {
 }
 
 /// TLS towards endpoints.
-pub(super) fn client_tls(reader: &mut Reader<'_>, spec: &api::ClientTlsSettings) -> ClientTls {
+pub(in crate::parse) fn client_tls(reader: &mut Reader<'_>, spec: &api::ClientTlsSettings) -> ClientTls {
     let mode = match spec.mode {
         api::ClientTlsMode::Disable => ClientTlsMode::Disable,
         api::ClientTlsMode::Simple => ClientTlsMode::Simple,

@@ -34,7 +34,7 @@ fn pools() {
     let pool = clean(json!({"connectionPool": {
         "tcp": {"maxConnections": 10, "connectTimeout": "30ms", "tcpKeepalive": {"time": "7200s", "probes": 3}},
         "http": {"http1MaxPendingRequests": 1, "h2UpgradePolicy": "UPGRADE", "idleTimeout": "0s",
-                 "http2KeepAlive": {"interval": "1s"}},
+                 "http2KeepAlive": {"interval": "1s", "timeout": "2s"}},
     }}));
     let pool = pool.connection_pool.unwrap();
     let tcp = pool.tcp.unwrap();
@@ -44,7 +44,7 @@ fn pools() {
     let http = pool.http.unwrap();
     assert_eq!((http.http1_max_pending_requests, http.max_retries), (Some(1), None));
     assert_eq!((http.h2_upgrade, http.idle_timeout), (H2Upgrade::Upgrade, Some(Duration::ZERO)));
-    assert_eq!(http.http2_keepalive, Some((Some(Duration::from_secs(1)), None)));
+    assert_eq!(http.http2_keepalive, Some((Some(Duration::from_secs(1)), Some(Duration::from_secs(2)))));
 }
 
 #[test]
@@ -105,6 +105,10 @@ fn mistakes_are_found_where_they_are() {
             "spec.outlierDetection.consecutiveErrors [field-without-effect]",
             "spec.outlierDetection.maxEjectionPercent [percentage-out-of-range]",
         ],
+    );
+    check(
+        json!({"connectionPool": {"http": {"http2KeepAlive": {"interval": "5s"}}}}),
+        &["spec.connectionPool.http.http2KeepAlive.timeout [duration-missing]"],
     );
     check(
         json!({"tunnel": {"protocol": "connect", "targetPort": 0}}),

@@ -50,7 +50,11 @@ impl Head {
     /// The listener of a port that is bound for itself.
     pub(super) fn of_port(port: &Port, inputs: &Inputs) -> Self {
         let name = format!("{}_{}", port.bind, port.target);
-        Self::bound(name.into(), (&port.bind, port.target), inputs)
+        let mut head = Self::bound(name.into(), (&port.bind, port.target), inputs);
+        if port.is_bind_written() {
+            head.binds.truncate(1);
+        }
+        head
     }
 
     fn bound(name: Text, (bind, port): (&str, u16), inputs: &Inputs) -> Self {

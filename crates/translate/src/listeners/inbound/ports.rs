@@ -201,6 +201,15 @@ fn is_reserved(inputs: &Inputs, port: u16) -> bool {
     inputs.profile.reserved_ports.contains(&port)
 }
 
+impl Port {
+    /// Whether the address is the user's own wish.
+    pub(super) fn is_bind_written(&self) -> bool {
+        let Origin::Sidecar(sidecar, _) = &self.origin else { return false };
+        let own = |listener: &&IngressListener| listener.port.number == self.target;
+        sidecar.ingress.iter().find(own).is_some_and(|listener| !listener.bind.is_empty())
+    }
+}
+
 /// Further addresses beside the bound one: the other family of a proxy that has two.
 pub(super) fn further_binds(bind: &str, inputs: &Inputs) -> Vec<Text> {
     let both = inputs.profile.ip_mode == IpMode::Dual && inputs.settings.dual_stack;
