@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use xds::View;
 
+use crate::networking;
 use crate::objects::{self, Id};
 
 /// The place of the MeshConfig among the files.
@@ -33,7 +34,7 @@ impl Files {
     /// is the file that it is in.
     pub(crate) fn edit(&mut self, random: &mut Random) -> String {
         if random.one_in(12) {
-            self.mesh = (!random.one_in(4)).then(|| objects::mesh_config(random));
+            self.mesh = (!random.one_in(4)).then(|| networking::mesh_config(random));
             return MESH.to_owned();
         }
         let places: Vec<(String, Id)> =
@@ -155,6 +156,14 @@ impl House {
         house
     }
 
+    /// What a proxy is served that is the only one.
+    pub(crate) fn alone(files: &Files, settings: Settings, node: usize) -> Served {
+        let mut house = Self::new(settings);
+        house.read(files, &files.paths());
+        house.ask(node);
+        served(&house.view(0).1)
+    }
+
     /// Takes in these files as they are now.
     pub(crate) fn read(&mut self, files: &Files, paths: &[String]) {
         let changes = self.changes(files, paths, None);
@@ -187,10 +196,15 @@ impl House {
     /// The first so many proxies connect, as far as they have not yet.
     pub(crate) fn connect(&mut self, count: usize) {
         for node in self.proxies.len()..count {
-            let at = self.join(node);
-            let wanted = Wanted { routes: ROUTES.map(Name::from).into(), changes: 1 };
-            self.engine.want(self.proxies[at].0, wanted);
+            self.ask(node);
         }
+    }
+
+    /// The proxy of a node connects and asks for routes.
+    fn ask(&mut self, node: usize) {
+        let at = self.join(node);
+        let wanted = Wanted { routes: ROUTES.map(Name::from).into(), changes: 1 };
+        self.engine.want(self.proxies[at].0, wanted);
     }
 
     /// The proxy of a node connects, once more if need be; the answer is its place among the connections.

@@ -9,6 +9,7 @@
 mod clients;
 mod facts;
 mod house;
+mod networking;
 mod objects;
 mod pace;
 mod sequences;

@@ -3,11 +3,13 @@
 use serde_json::{Map, Value as Json, json};
 use testkit::random::Random;
 
+use crate::networking;
+
 /// Where objects live; the last one is the mesh's root.
 const NAMESPACES: [&str; 3] = ["a", "b", "istio-system"];
-const NAMES: [&str; 2] = ["one", "two"];
+pub(crate) const NAMES: [&str; 2] = ["one", "two"];
 /// Names of hosts as rules write them.
-const HOSTS: [&str; 9] = [
+pub(crate) const HOSTS: [&str; 9] = [
     "one",
     "two",
     "one.a.svc.cluster.local",
@@ -83,13 +85,13 @@ pub(crate) fn object(random: &mut Random, (kind, namespace, name): Id) -> Json {
         "Service" => json!({"spec": service(random)}),
         "EndpointSlice" => slice(random),
         "Pod" => pod(random),
-        "VirtualService" => json!({"spec": virtual_service(random)}),
-        "DestinationRule" => json!({"spec": destination_rule(random)}),
-        "Gateway" => json!({"spec": gateway(random)}),
-        "ServiceEntry" => json!({"spec": service_entry(random)}),
+        "VirtualService" => json!({"spec": networking::virtual_service(random)}),
+        "DestinationRule" => json!({"spec": networking::destination_rule(random)}),
+        "Gateway" => json!({"spec": networking::gateway(random)}),
+        "ServiceEntry" => json!({"spec": networking::service_entry(random)}),
         "WorkloadEntry" => json!({"spec": workload(random)}),
-        "Sidecar" => json!({"spec": sidecar(random)}),
-        "PeerAuthentication" => json!({"spec": peer_authentication(random)}),
+        "Sidecar" => json!({"spec": networking::sidecar(random)}),
+        "PeerAuthentication" => json!({"spec": networking::peer_authentication(random)}),
         "ProxyConfig" => json!({"spec": proxy_config(random)}),
         _ => json!({}),
     };
@@ -116,14 +118,14 @@ fn version(kind: &str) -> &'static str {
     }
 }
 
-fn merge(into: &mut Json, from: Json) {
+pub(crate) fn merge(into: &mut Json, from: Json) {
     for (key, value) in from.as_object().cloned().unwrap_or_default() {
         into[key] = value;
     }
 }
 
 /// Some of these fields.
-fn some_of(random: &mut Random, fields: &[Json]) -> Json {
+pub(crate) fn some_of(random: &mut Random, fields: &[Json]) -> Json {
     let mut all = json!({});
     for field in fields {
         if random.one_in(3) {
@@ -134,15 +136,15 @@ fn some_of(random: &mut Random, fields: &[Json]) -> Json {
 }
 
 /// One of these.
-fn any(random: &mut Random, from: &[Json]) -> Json {
+pub(crate) fn any(random: &mut Random, from: &[Json]) -> Json {
     random.choose(from).clone()
 }
 
-fn pick(random: &mut Random, from: &[&str]) -> Json {
+pub(crate) fn pick(random: &mut Random, from: &[&str]) -> Json {
     Json::from(*random.choose(from))
 }
 
-fn labels(random: &mut Random) -> Json {
+pub(crate) fn labels(random: &mut Random) -> Json {
     let mut labels = json!({"app": pick(random, &NAMES), "version": pick(random, &["v1", "v2"])});
     let more = [
         json!({"security.istio.io/tlsMode": "istio"}),
@@ -178,7 +180,7 @@ fn annotations(random: &mut Random, kind: &str) -> Map<String, Json> {
     some
 }
 
-fn export_to(random: &mut Random) -> Json {
+pub(crate) fn export_to(random: &mut Random) -> Json {
     random
         .choose(&[
             json!({}),
@@ -262,7 +264,7 @@ fn pod(random: &mut Random) -> Json {
     })
 }
 
-fn workload(random: &mut Random) -> Json {
+pub(crate) fn workload(random: &mut Random) -> Json {
     let mut spec = json!({"address": pick(random, &ADDRESSES), "labels": labels(random)});
     let locality = json!({"locality": pick(random, &["r/z1", "r2/z"])});
     merge(
@@ -279,273 +281,4 @@ fn workload(random: &mut Random) -> Json {
         ),
     );
     spec
-}
-
-fn service_entry(random: &mut Random) -> Json {
-    let hosts = any(
-        random,
-        &[
-            json!(["s.com"]),
-            json!(["t.com", "s.com"]),
-            json!(["*.com"]),
-            json!(["one.a.svc.cluster.local"]),
-            json!(["two.b"]),
-        ],
-    );
-    let ports = any(
-        random,
-        &[
-            json!([{"number": 80, "name": "http", "protocol": "HTTP"}]),
-            json!([{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 8080}, {"number": 90, "name": "tcp", "protocol": "TCP"}]),
-            json!([{"number": 443, "name": "tls", "protocol": "TLS"}]),
-            json!([{"number": 8080, "name": "http", "protocol": "HTTP2"}]),
-        ],
-    );
-    let mut spec = json!({"hosts": hosts, "ports": ports, "resolution": pick(random, &["STATIC", "STATIC", "DNS", "NONE"])});
-    if random.one_in(2) {
-        spec["location"] = "MESH_INTERNAL".into();
-    }
-    if random.one_in(3) {
-        spec["addresses"] =
-            random.choose(&[json!(["10.2.0.1"]), json!(["10.2.0.0/24"]), json!(["10.1.0.1"])]).clone();
-    }
-    match spec["resolution"].as_str() {
-        Some("NONE") => {}
-        Some("STATIC") if random.one_in(2) => {
-            spec["workloadSelector"] = json!({"labels": {"app": pick(random, &NAMES)}})
-        }
-        _ => spec["endpoints"] = (0..random.below(3)).map(|_| workload(random)).collect(),
-    }
-    merge(&mut spec, export_to(random));
-    spec
-}
-
-fn hosts(random: &mut Random) -> Json {
-    let count = 1 + random.below(2);
-    (0..count).map(|_| pick(random, &HOSTS)).collect()
-}
-
-fn destination(random: &mut Random) -> Json {
-    let mut to = json!({"host": pick(random, &["one", "two", "one.a.svc.cluster.local", "two.b.svc.cluster.local", "s.com", "nobody"])});
-    merge(&mut to, some_of(random, &[json!({"subset": "v1"}), json!({"port": {"number": 80}})]));
-    to
-}
-
-fn http_route(random: &mut Random) -> Json {
-    let matches = any(
-        random,
-        &[
-            json!({}),
-            json!({}),
-            json!({"match": [{"uri": {"prefix": "/x"}}]}),
-            json!({"match": [{"headers": {"user": {"exact": "me"}}, "port": 80}]}),
-            json!({"match": [{"sourceLabels": {"app": "one"}}, {"sourceLabels": {"version": "v2"}, "uri": {"prefix": "/y"}}]}),
-            json!({"match": [{"sourceNamespace": "a", "gateways": ["mesh"]}]}),
-            json!({"match": [{"gateways": ["a/one"], "uri": {"exact": "/z"}}]}),
-        ],
-    );
-    let mut route = matches;
-    match random.below(8) {
-        0 => route["redirect"] = json!({"uri": "/there"}),
-        1 => route["directResponse"] = json!({"status": 418}),
-        2 | 3 => {
-            let delegate = json!({"name": pick(random, &NAMES), "namespace": pick(random, &["a", "b"])});
-            return json!({"match": [{"uri": {"prefix": "/d"}}], "delegate": delegate});
-        }
-        4 => {
-            route["route"] = json!([{"destination": destination(random), "weight": 80}, {"destination": destination(random), "weight": 20}])
-        }
-        _ => route["route"] = json!([{"destination": destination(random)}]),
-    }
-    let more = [
-        json!({"timeout": "5s"}),
-        json!({"retries": {"attempts": 3, "retryOn": "5xx"}}),
-        json!({"headers": {"request": {"set": {"x": "y"}}}}),
-        json!({"mirror": destination(random)}),
-        json!({"fault": {"abort": {"httpStatus": 500, "percentage": {"value": 1}}}}),
-    ];
-    if random.one_in(2) && route.get("route").is_some() {
-        merge(&mut route, some_of(random, &more));
-    }
-    route
-}
-
-fn virtual_service(random: &mut Random) -> Json {
-    let mut spec = json!({"http": (0..=random.below(2)).map(|_| http_route(random)).collect::<Vec<_>>()});
-    // A third has no hosts and waits for somebody to delegate to it.
-    if random.one_in(3) {
-        let route = json!([{"match": [{"uri": {"prefix": "/d/e"}}], "route": [{"destination": destination(random)}]}]);
-        spec["http"] = route;
-        merge(&mut spec, export_to(random));
-        return spec;
-    }
-    spec["hosts"] = hosts(random);
-    let gateways = [
-        json!({}),
-        json!({}),
-        json!({"gateways": ["one"]}),
-        json!({"gateways": ["a/one", "mesh"]}),
-        json!({"gateways": ["b/two", "a/one"]}),
-    ];
-    merge(&mut spec, random.choose(&gateways).clone());
-    match random.below(6) {
-        0 => {
-            spec["tcp"] = json!([{"match": [{"port": 90}], "route": [{"destination": destination(random)}]}])
-        }
-        1 => {
-            spec["tls"] = json!([{"match": [{"port": 443, "sniHosts": ["s.com"]}], "route": [{"destination": destination(random)}]}])
-        }
-        _ => {}
-    }
-    merge(&mut spec, export_to(random));
-    spec
-}
-
-fn policy(random: &mut Random) -> Json {
-    let balancer = any(
-        random,
-        &[
-            json!({"simple": "RANDOM"}),
-            json!({"consistentHash": {"httpHeaderName": "x"}}),
-            json!({"simple": "ROUND_ROBIN", "localityLbSetting": {"enabled": true, "failover": [{"from": "r", "to": "r2"}]}}),
-            json!({"localityLbSetting": {"enabled": true, "failoverPriority": ["version"]}}),
-            json!({"localityLbSetting": {"enabled": true, "distribute": [{"from": "r/*", "to": {"r/z1/*": 80, "r2/*": 20}}]}}),
-        ],
-    );
-    let tls = any(
-        random,
-        &[
-            json!({"mode": "ISTIO_MUTUAL"}),
-            json!({"mode": "DISABLE"}),
-            json!({"mode": "SIMPLE", "sni": "s.com"}),
-            json!({"mode": "MUTUAL", "clientCertificate": "/c", "privateKey": "/k", "caCertificates": "/r"}),
-        ],
-    )
-    .clone();
-    let level = json!({"port": {"number": 80}, "tls": tls, "loadBalancer": {"simple": "LEAST_REQUEST"}});
-    some_of(
-        random,
-        &[
-            json!({"loadBalancer": balancer}),
-            json!({"tls": tls}),
-            json!({"connectionPool": {"tcp": {"maxConnections": 7}, "http": {"maxRequestsPerConnection": 1}}}),
-            json!({"outlierDetection": {"consecutive5xxErrors": 3, "minHealthPercent": 20}}),
-            json!({"portLevelSettings": [level]}),
-        ],
-    )
-}
-
-fn destination_rule(random: &mut Random) -> Json {
-    let mut spec = json!({"host": pick(random, &HOSTS[..8]), "trafficPolicy": policy(random)});
-    let mut subsets = Vec::new();
-    for version in ["v1", "v2"] {
-        if random.one_in(2) {
-            subsets.push(
-                json!({"name": version, "labels": {"version": version}, "trafficPolicy": policy(random)}),
-            );
-        }
-    }
-    spec["subsets"] = subsets.into();
-    if random.one_in(6) {
-        spec["workloadSelector"] = json!({"matchLabels": {"app": pick(random, &NAMES)}});
-    }
-    merge(&mut spec, export_to(random));
-    spec
-}
-
-fn gateway(random: &mut Random) -> Json {
-    let hosts =
-        |random: &mut Random| pick(random, &["*", "s.com", "a/*", "./one.a.svc.cluster.local", "*.com"]);
-    let server = |random: &mut Random| {
-        let host = hosts(random);
-        match random.below(6) {
-            0 | 1 => json!({"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": [host]}),
-            2 => json!({"port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "hosts": [host],
-                "tls": {"mode": "SIMPLE", "credentialName": random.choose(&["c", "d"])}}),
-            3 => {
-                json!({"port": {"number": 443, "name": "tls", "protocol": "TLS"}, "hosts": [host], "tls": {"mode": "PASSTHROUGH"}})
-            }
-            4 => {
-                json!({"port": {"number": 15443, "name": "auto", "protocol": "TLS"}, "hosts": [host], "tls": {"mode": "AUTO_PASSTHROUGH"}})
-            }
-            _ => json!({"port": {"number": 90, "name": "tcp", "protocol": "TCP"}, "hosts": [host]}),
-        }
-    };
-    let servers: Vec<Json> = (0..=random.below(2)).map(|_| server(random)).collect();
-    let selectors = [
-        json!({"istio": "ingressgateway"}),
-        json!({"istio": "ingressgateway"}),
-        json!({"app": "one"}),
-        json!({}),
-    ];
-    json!({"selector": random.choose(&selectors), "servers": servers})
-}
-
-fn sidecar(random: &mut Random) -> Json {
-    let egress = any(
-        random,
-        &[
-            json!([{"hosts": ["./*"]}]),
-            json!([{"hosts": ["b/*", "~/two.b.svc.cluster.local"]}]),
-            json!([{"hosts": ["*/one.a.svc.cluster.local", "*/s.com"]}]),
-            json!([{"port": {"number": 80, "protocol": "HTTP", "name": "h"}, "hosts": ["*/*"]}, {"hosts": ["a/*"]}]),
-            json!([{"port": {"number": 3128, "protocol": "HTTP_PROXY", "name": "p"}, "bind": "127.0.0.1", "captureMode": "NONE", "hosts": ["*/*"]}]),
-        ],
-    );
-    let mut spec = json!({});
-    if !random.one_in(5) {
-        spec["egress"] = egress;
-    }
-    if random.one_in(3) {
-        spec["workloadSelector"] = json!({"labels": {"app": pick(random, &NAMES)}});
-    }
-    let ingress = json!([{"port": {"number": 8080, "protocol": "HTTP", "name": "i"}, "defaultEndpoint": "127.0.0.1:9000"}]);
-    let mode = json!({"mode": pick(random, &["REGISTRY_ONLY", "ALLOW_ANY"])});
-    merge(&mut spec, some_of(random, &[json!({"ingress": ingress}), json!({"outboundTrafficPolicy": mode})]));
-    spec
-}
-
-fn peer_authentication(random: &mut Random) -> Json {
-    let mut spec = json!({"mtls": {"mode": pick(random, &["STRICT", "PERMISSIVE", "DISABLE", "UNSET"])}});
-    let has_selector = random.one_in(2);
-    if has_selector {
-        spec["selector"] = json!({"matchLabels": {"app": pick(random, &NAMES)}});
-    }
-    if has_selector && random.one_in(2) {
-        spec["portLevelMtls"] = json!({"8080": {"mode": pick(random, &["STRICT", "DISABLE"])}});
-    }
-    spec
-}
-
-/// A MeshConfig, as YAML.
-pub(crate) fn mesh_config(random: &mut Random) -> String {
-    let provider = json!([{"name": "t", "zipkin": {"service": "one.a.svc.cluster.local", "port": 80}}]);
-    let defaults = some_of(
-        random,
-        &[
-            json!({"tracing": {"sampling": 50}}),
-            json!({"proxyHeaders": {"server": {"disabled": true}, "preserveHttp1HeaderCase": true}}),
-            json!({"gatewayTopology": {"numTrustedProxies": 1}}),
-            json!({"proxyMetadata": {"ISTIO_META_DNS_CAPTURE": "true"}}),
-        ],
-    );
-    let locality = json!({"enabled": true, "failoverPriority": [pick(random, &["app", "version"])]});
-    let fields = [
-        json!({"accessLogFile": "/dev/stdout"}),
-        json!({"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}),
-        json!({"defaultVirtualServiceExportTo": [pick(random, &[".", "*"])]}),
-        json!({"defaultServiceExportTo": [pick(random, &[".", "*"])]}),
-        json!({"defaultDestinationRuleExportTo": [pick(random, &[".", "*"])]}),
-        json!({"localityLbSetting": locality}),
-        json!({"enableAutoMtls": false}),
-        json!({"trustDomain": "other"}),
-        json!({"trustDomainAliases": ["more"]}),
-        json!({"connectTimeout": "3s"}),
-        json!({"rootNamespace": "a"}),
-        json!({"extensionProviders": provider, "defaultProviders": {"tracing": ["t"]}}),
-        json!({"defaultConfig": defaults}),
-        json!({"serviceSettings": [{"settings": {"clusterLocal": true}, "hosts": ["*.a.svc.cluster.local"]}]}),
-        json!({"protocolDetectionTimeout": "5s"}),
-    ];
-    some_of(random, &fields).to_string()
 }

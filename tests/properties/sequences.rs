@@ -136,6 +136,24 @@ fn order_is_nothing(story: &Story) -> Result<(), String> {
     equal(&house, &expected, story, "in another order")
 }
 
+/// A proxy is served the same alone as among others: nobody gets what was made for somebody else.
+fn company_is_nothing(story: &Story) -> Result<(), String> {
+    let settings = settings(&mut Random::new(story.settings));
+    let mut files = Files::default();
+    story.before.iter().chain(&story.edits).for_each(|seed| drop(files.edit(&mut Random::new(*seed))));
+    let together = House::of(&files, settings.clone()).served();
+    let alone: Vec<_> = (0..PROXIES).map(|node| House::alone(&files, settings.clone(), node)).collect();
+    match difference(&together, &alone) {
+        None => Ok(()),
+        Some(difference) => Err(format!("alone\n{difference}\n{}", tell(story))),
+    }
+}
+
+#[test]
+fn company_makes_no_difference() {
+    run(300, company_is_nothing);
+}
+
 /// Of each object only the last change.
 fn newest(changes: Vec<Change>) -> Vec<Change> {
     let by_key: BTreeMap<_, _> = changes.into_iter().map(|change| (change.key.clone(), change)).collect();
