@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &MutateArguments) -> Result<()> {
         println!("== {}", mutation.name);
         let start = Instant::now();
         let caught = scratch.with(mutation)?;
+        println!("   noticed by {}", caught.first().map_or("NOBODY", String::as_str));
         rows.push((mutation.name, caught, start.elapsed().as_secs()));
     }
     print(&rows);
