@@ -18,14 +18,15 @@ use list::{MUTATIONS, Mutation, Tests};
 /// Which mutations to make.
 #[derive(Args)]
 pub(crate) struct MutateArguments {
-    /// Only those whose name contains this.
-    only: Option<String>,
+    /// Only those whose name contains one of these.
+    only: Vec<String>,
 }
 
 /// Makes every mutation; an error if one goes unnoticed, or cannot be made any more.
 pub(crate) fn run(arguments: &MutateArguments) -> Result<()> {
-    let wanted =
-        |one: &&Mutation| arguments.only.as_ref().is_none_or(|only| one.name.contains(only.as_str()));
+    let wanted = |one: &&Mutation| {
+        arguments.only.is_empty() || arguments.only.iter().any(|only| one.name.contains(only.as_str()))
+    };
     let mutations: Vec<&Mutation> = MUTATIONS.iter().filter(wanted).collect();
     ensure!(!mutations.is_empty(), "no mutation is called that");
     let scratch = Scratch::new()?;
