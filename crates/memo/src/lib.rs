@@ -4,6 +4,7 @@
 //! ```text
 //!   Table::put -> same handle if equal -> Table::changed(before) -> derived Table patched
 //!   Memo::get(key)       many derived values, held weakly
+//!   Memo::share(key)     more keys that lead to a value made elsewhere
 //! ```
 //!
 //! There is no invalidation here and no event: an equal value ends the work.

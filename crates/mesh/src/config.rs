@@ -13,7 +13,7 @@ use model::{Change, Key, Kind, Origin, Problem, Value, kube};
 
 /// Everything that was read, by kind; cheap to clone.
 ///
-/// What a revision or a discovery selector hides never gets here.
+/// A snapshot has its own, without the objects that discovery selectors hide.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs, reason = "each table is called after its kind")]
 pub struct Config {

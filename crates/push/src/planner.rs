@@ -82,7 +82,7 @@ struct EndpointInputs {
     index: Shared<EndpointIndex>,
 }
 
-/// How many plans and resources were made and reused, by family, and how many sets there are.
+/// How many sets there are, by family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is a family")]
 pub struct Counts {

@@ -17,7 +17,7 @@ use crate::set::Set;
 pub struct View {
     /// The snapshot's place in the order of snapshots; a later one is greater.
     pub generation: u64,
-    /// How spans and status call the snapshot.
+    /// How logs and status call the snapshot.
     pub label: Arc<str>,
     /// How many of the stream's wishes are taken into account, as counted by [`Planned::From`](crate::Planned::From).
     pub wants: u64,

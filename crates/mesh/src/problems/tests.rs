@@ -1,3 +1,5 @@
+//! What is told of objects that lose to others or refer to nothing, and what is not.
+
 use model::networking::{DestinationRule, Gateway, Server, Sidecar, Subset};
 use model::{Created, Host, Kind, Protocol};
 
