@@ -9,7 +9,7 @@ use model::networking::{HttpRoute, TrafficPolicy, VirtualService};
 use model::service::TrafficDistribution;
 use model::{Labels, Resolution, Service, Text};
 
-use crate::{MergedRule, Scope};
+use crate::{MergedGateway, MergedRule, RouteIndex, Scope};
 
 /// The facts of a proxy, beside its profile's fixed ones, that something in a scope mentions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,17 +67,53 @@ impl Asks {
         }
     }
 
-    pub(crate) fn add_routes(&mut self, service: &VirtualService) {
-        let http = service.http.iter().flat_map(|route: &std::sync::Arc<HttpRoute>| &route.matches);
-        let labels = http.map(|one| &one.source_labels);
-        let labels =
-            labels.chain(service.tls.iter().flat_map(|route| &route.matches).map(|one| &one.source_labels));
-        let labels =
-            labels.chain(service.tcp.iter().flat_map(|route| &route.matches).map(|one| &one.source_labels));
-        for (key, _) in labels.flat_map(Labels::iter) {
-            self.source.insert(key.clone());
-        }
+    fn add_routes(&mut self, service: &VirtualService) {
+        self.source.extend(source_keys(service).cloned());
     }
+
+    /// The same with what rules bound to a gateway ask.
+    pub(crate) fn with_bound(asks: Shared<Self>, bound: &BTreeSet<Text>) -> Shared<Self> {
+        if bound.is_subset(&asks.source) {
+            return asks;
+        }
+        let mut asks = (*asks).clone();
+        asks.source.extend(bound.iter().cloned());
+        Shared::new(asks)
+    }
+}
+
+/// What the rules bound to some Gateways may ask of the gateway that serves them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Bound {
+    routes: Shared<RouteIndex>,
+    /// `<namespace>/<name>`, sorted.
+    gateways: Vec<Text>,
+    namespace: Text,
+}
+
+impl Bound {
+    pub(crate) fn of(gateway: &MergedGateway, routes: &Shared<RouteIndex>, namespace: &Text) -> Self {
+        let servers = gateway.servers.iter().flat_map(|entry| &entry.servers);
+        let gateways: BTreeSet<&Text> = servers.map(|server| &server.gateway).collect();
+        let gateways = gateways.into_iter().cloned().collect();
+        Self { routes: routes.clone(), gateways, namespace: namespace.clone() }
+    }
+
+    /// Labels that `sourceLabels` of the rules mention.
+    pub(crate) fn source_labels(&self) -> BTreeSet<Text> {
+        let bound = self.gateways.iter().flat_map(|gateway| self.routes.bound_to(gateway, &self.namespace));
+        bound.flat_map(|service| source_keys(service)).cloned().collect()
+    }
+}
+
+fn source_keys(service: &VirtualService) -> impl Iterator<Item = &Text> {
+    let http = service.http.iter().flat_map(|route: &std::sync::Arc<HttpRoute>| &route.matches);
+    let labels = http.map(|one| &one.source_labels);
+    let labels =
+        labels.chain(service.tls.iter().flat_map(|route| &route.matches).map(|one| &one.source_labels));
+    let labels =
+        labels.chain(service.tcp.iter().flat_map(|route| &route.matches).map(|one| &one.source_labels));
+    labels.flat_map(Labels::iter).map(|(key, _)| key)
 }
 
 /// Labels by which traffic distribution goes.

@@ -57,6 +57,9 @@ pub struct GatewayServer {
     pub listener_port: u16,
     /// Server names without namespaces, sorted.
     pub sni_hosts: Vec<Text>,
+    /// Whether it is served by HTTP/3 too: where that is switched on, for HTTPS that ends here, if a UDP
+    /// port of the workload's services has its number.
+    pub quic: bool,
 }
 
 impl GatewayIndex {
@@ -98,8 +101,9 @@ impl GatewayIndex {
             };
             any = true;
             for server in &gateway.servers {
+                let quic = config.settings.quic_listeners && ports.has_udp(server.number);
                 for port in ports.of(server.number) {
-                    merge.server(gateway, server, port);
+                    merge.server((gateway, server), port, quic);
                 }
             }
         }
@@ -129,6 +133,16 @@ enum Ports<'a> {
 }
 
 impl Ports<'_> {
+    fn has_udp(&self, number: u16) -> bool {
+        let is_udp = |target: &ServiceTarget| {
+            target.service.ports.iter().any(|port| port.number == number && port.protocol == Protocol::Udp)
+        };
+        match self {
+            Self::Legacy(targets) => targets.iter().any(is_udp),
+            Self::Direct(targets) => targets.iter().any(|target| is_udp(target)),
+        }
+    }
+
     fn of(&self, number: u16) -> Vec<u16> {
         match self {
             Self::Legacy(targets) => {
@@ -235,7 +249,7 @@ pub(crate) fn dropped<'a>(gateways: &[&'a Shared<Gateway>]) -> Vec<Dropped<'a>> 
 }
 
 impl Merge {
-    fn server(&mut self, object: &Shared<Gateway>, server: &Server, port: u16) {
+    fn server(&mut self, (object, server): (&Shared<Gateway>, &Server), port: u16, quic: bool) {
         let namespace = &object.meta.key.namespace;
         let hosts = normalised(&server.hosts, namespace);
         let route = route_name(server, port, object);
@@ -250,7 +264,9 @@ impl Merge {
             }
             known.extend(hosts.iter().cloned());
         }
+        let ends_tls = server.tls.is_some() && !is_passthrough(server.tls.as_ref());
         let server = GatewayServer {
+            quic: quic && ends_tls && server.protocol == Protocol::Https,
             server: Arc::new(Server { hosts, ..server.clone() }),
             gateway: format!("{namespace}/{}", object.meta.key.name).into(),
             object: object.clone(),

@@ -8,7 +8,7 @@ use model::proxy::Proxy;
 use model::proxy_config::ProxyConfig;
 use model::{Host, Kind, Labels, ProxyKind, Service, ServicePort, Text};
 
-use crate::asks::{Asks, narrowed};
+use crate::asks::{Asks, Bound, narrowed};
 use crate::workloads::augmented;
 use crate::{MergedGateway, Scope, ScopeInputs, Snapshot, Workload, WorkloadAuthn, targets};
 
@@ -67,10 +67,15 @@ impl Member {
         let gateway =
             is_gateway.then(|| snapshot.gateways.merged(proxy, &labels, &targets, config)).flatten();
         let scope = snapshot.scopes.get(&ScopeInputs::of(snapshot, proxy, &labels), Scope::new);
+        let asks =
+            snapshot.asks.get(&(scope.clone(), config.mesh.clone()), |(scope, mesh)| Asks::new(scope, mesh));
+        let bound = gateway.as_ref().map(|gateway| Bound::of(gateway, &snapshot.routes, &proxy.namespace));
+        let bound = bound.map(|bound| snapshot.bound.get(&bound, Bound::source_labels));
         Self {
-            asks: snapshot
-                .asks
-                .get(&(scope.clone(), config.mesh.clone()), |(scope, mesh)| Asks::new(scope, mesh)),
+            asks: match bound {
+                Some(bound) => Asks::with_bound(asks, &bound),
+                None => asks,
+            },
             scope,
             cluster_hosts: gateway_hosts(snapshot, proxy, gateway.as_ref()).map(Arc::new),
             authn: Shared::new(snapshot.authn.of_workload(&proxy.namespace, &labels)),

@@ -1,11 +1,14 @@
 //! One immutable state of the mesh.
 
-use memo::{Memo, Shared};
-use model::mesh_config::MeshConfig;
-use model::proxy::Proxy;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::asks::Asks;
+use memo::{Memo, Shared};
+use model::Text;
+use model::mesh_config::MeshConfig;
+use model::proxy::Proxy;
+
+use crate::asks::{Asks, Bound};
 use crate::discovery::Discovery;
 use crate::endpoints::Inputs;
 use crate::{
@@ -42,6 +45,8 @@ pub struct Snapshot {
     pub(crate) asks: Arc<AskMemo>,
     /// What was read, where not all of it counts.
     discovery: Arc<Discovery>,
+    /// Labels that rules of gateways mention.
+    pub(crate) bound: Arc<Memo<Bound, BTreeSet<Text>>>,
 }
 
 impl Snapshot {
@@ -71,6 +76,7 @@ impl Snapshot {
             scopes: self.scopes.clone(),
             asks: self.asks.clone(),
             discovery,
+            bound: self.bound.clone(),
             selectors,
             services,
             workloads,
@@ -101,5 +107,6 @@ impl Snapshot {
     pub fn sweep(&self) {
         self.scopes.sweep();
         self.asks.sweep();
+        self.bound.sweep();
     }
 }

@@ -6,6 +6,7 @@ use memo::Shared;
 use mesh::{Config, ListenerProfile, RouteProfile, Snapshot};
 use model::parse::proxy::{Node, parse_node};
 use model::parse::{Context, parse_object};
+use model::settings::Settings;
 use model::{Change, Proxy};
 use serde_json::{Value, json};
 use translate::{gateways, listeners, routes};
@@ -18,7 +19,11 @@ struct Mesh {
 
 impl Mesh {
     fn new(objects: &[Value]) -> Self {
-        let mut config = Config::default();
+        Self::with(&Settings::default(), objects)
+    }
+
+    fn with(settings: &Settings, objects: &[Value]) -> Self {
+        let mut config = Config { settings: Shared::new(settings.clone()), ..Config::default() };
         for object in objects {
             let context = Context { cluster: "Kubernetes".into(), domain: "cluster.local".into() };
             let parsed = parse_object(object, &context).unwrap();
@@ -30,13 +35,20 @@ impl Mesh {
                 problems: Vec::new(),
             });
         }
-        let node = Node { id: "router~10.0.0.1~edge.a~a.svc.cluster.local".into(), ..Node::default() };
+        let id = "router~10.0.0.1~edge.a~a.svc.cluster.local".into();
+        let metadata = json!({"CLUSTER_ID": "Kubernetes"}).as_object().cloned().unwrap();
+        let node = Node { id, metadata, ..Node::default() };
         let proxy = Shared::new(parse_node(&node).unwrap());
         Self { snapshot: Snapshot::default().next(config), proxy }
     }
 
     /// `virtual host [domains] (redirects): routes`, one a line.
     fn hosts(&self, name: &str) -> String {
+        list(&self.route(name)["virtualHosts"]).map(virtual_host).collect()
+    }
+
+    /// The route configuration of this name in JSON.
+    fn route(&self, name: &str) -> Value {
         let member = self.snapshot.member(&self.proxy);
         let inputs = routes::Inputs {
             scope: member.scope.clone(),
@@ -47,8 +59,7 @@ impl Mesh {
             settings: self.snapshot.config.settings.clone(),
         };
         let resource = gateways::route(&inputs, name, &routes::Memos::default()).unwrap();
-        let json = envoy_api::json::resource(envoy_api::type_url::ROUTE, &resource.body.to_bytes());
-        list(&json["virtualHosts"]).map(virtual_host).collect()
+        envoy_api::json::resource(envoy_api::type_url::ROUTE, &resource.body.to_bytes())
     }
 
     /// The listeners, and `[server names] cluster or routes` of each chain, one a line.
@@ -169,6 +180,59 @@ fn no_route_for_the_port_is_nothing_for_all_hosts() {
         object("VirtualService", "a", "one", &elsewhere),
     ]);
     assert_eq!(mesh.hosts("http.80"), "blackhole:80 [*]:\n");
+}
+
+/// The workload of the gateway, and a service that leads to these ports of it.
+fn workload(ports: &Value) -> [Value; 2] {
+    let labels = json!({"app": "edge"});
+    let meta = json!({"name": "edge", "namespace": "a", "labels": labels});
+    [
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta,
+            "status": {"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": meta,
+            "spec": {"clusterIP": "10.96.0.1", "selector": labels, "ports": ports}}),
+    ]
+}
+
+#[test]
+fn http3_is_served_and_announced_where_a_udp_port_leads_to_the_gateway() {
+    let https = |number: u16, host: &str| {
+        json!({"port": {"number": number, "name": format!("https-{number}"), "protocol": "HTTPS"},
+            "hosts": [host], "tls": {"mode": "SIMPLE", "credentialName": "c"}})
+    };
+    let tcp =
+        |number: u16| json!({"port": number, "targetPort": number + 8000, "name": format!("t{number}")});
+    let udp = json!({"port": 443, "targetPort": 8443, "name": "u", "protocol": "UDP"});
+    let mut objects = workload(&json!([tcp(443), tcp(444), udp])).to_vec();
+    objects.push(gateway("gw", json!([https(443, "x.com"), https(444, "y.com")])));
+    objects.push(rules("a", "one", &["*.com"], &["/"]));
+    let settings = Settings { quic_listeners: true, ..Settings::default() };
+    let mesh = Mesh::with(&settings, &objects);
+    expect_test::expect![[r#"
+        0.0.0.0_8443
+          [x.com] https.443.https-443.gw.a
+        0.0.0.0_8444
+          [y.com] https.444.https-444.gw.a
+        udp_0.0.0.0_8443
+          [x.com] https.443.https-443.gw.a
+    "#]]
+    .assert_eq(&mesh.chains());
+    let announces = |name: &str| mesh.route(name).to_string().contains(r#"h3=\":443\"; ma=86400"#);
+    assert!(announces("https.443.https-443.gw.a") && !announces("https.444.https-444.gw.a"));
+    assert!(!Mesh::new(&objects).chains().contains("udp"));
+}
+
+#[test]
+fn a_rule_may_ask_for_labels_of_the_gateway() {
+    let of = |value: &str| {
+        json!({"match": [{"sourceLabels": {"app": value}}],
+            "route": [{"destination": {"host": format!("{value}.com"), "port": {"number": 80}}}]})
+    };
+    let rules = json!({"hosts": ["x.com"], "gateways": ["gw"], "http": [of("other"), of("edge")]});
+    let mut objects = workload(&json!([{"port": 80, "name": "http"}])).to_vec();
+    objects.push(gateway("gw", json!([http(80, &["*"], false)])));
+    objects.push(object("VirtualService", "a", "one", &rules));
+    assert_eq!(Mesh::new(&objects).hosts("http.80"), "x.com:80 [x.com]: / -> outbound|80||edge.com\n");
 }
 
 #[test]

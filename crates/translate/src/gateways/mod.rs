@@ -49,10 +49,11 @@ pub fn listeners(inputs: &listeners::Inputs, memos: &listeners::Memos) -> Vec<Sh
             continue;
         }
         let context = listener::Context { inputs, base: &base, entry };
-        let chains = context.chains(&mut taken);
-        if !chains.is_empty() {
-            let plan = context.plan();
-            plans.entry(plan.name.clone()).or_insert(plan).chains.extend(chains);
+        for (quic, chains) in [(false, context.chains(&mut taken)), (true, context.quic_chains())] {
+            if !chains.is_empty() {
+                let plan = context.plan(quic);
+                plans.entry(plan.name.clone()).or_insert(plan).chains.extend(chains);
+            }
         }
     }
     plans.values().map(|plan| memos.gateways.listeners.get(plan, |plan| plan.build(memos))).collect()

@@ -45,7 +45,10 @@ pub(super) fn resource(
         .iter()
         .filter_map(|(entry, server)| gateway.servers.get(*entry)?.servers.get(*server))
         .collect();
-    let settings = RouteSettings::new(&inputs.mesh, &inputs.profile.headers, &inputs.settings);
+    let settings = RouteSettings {
+        http3: servers.iter().any(|server| server.quic),
+        ..RouteSettings::new(&inputs.mesh, &inputs.profile.headers, &inputs.settings)
+    };
     let mut table = Table {
         inputs,
         memos,

@@ -290,6 +290,7 @@ impl Hcm {
             message.http2_protocol_options.get_or_insert_default();
         }
         if self.options.absolute_url {
+            message.use_remote_address = Some(false);
             message.http_protocol_options.get_or_insert_default().allow_absolute_url = Some(true);
         }
         if self.options.http3 {

@@ -103,6 +103,18 @@ fn the_explicit_proxy_tells_all_peers_of_the_workload() {
     assert_eq!(exchange(true), plain);
 }
 
+#[test]
+fn the_explicit_proxy_believes_what_clients_say_of_themselves() {
+    let inputs = inputs();
+    let settings = with(&inputs.settings, |settings| settings.sidecar_use_remote_address = true);
+    let inputs = Inputs { settings, ..inputs };
+    let remote = |absolute_url| {
+        let options = HcmOptions { absolute_url, ..HcmOptions::default() };
+        manager_with(&inputs, Class::SidecarOutbound, options).use_remote_address
+    };
+    assert_eq!((remote(false), remote(true)), (Some(true), Some(false)));
+}
+
 /// Formats of the logs of connection managers; `json` for those that have fields.
 fn formats(inputs: &Inputs) -> Vec<String> {
     let logs = manager(inputs, Class::SidecarOutbound).access_log;

@@ -23,6 +23,8 @@ use crate::{names, tls, wire};
 pub(super) struct PortInputs {
     port: Port,
     mode: MutualTlsMode,
+    /// Whether plain HTTP is told by its oldest version too.
+    http10: bool,
     base: Base,
     sockets: Shared<Sockets>,
     mesh: Shared<MeshConfig>,
@@ -33,6 +35,7 @@ impl PortInputs {
         Self {
             mode: inputs.workload_authn.of_port(port.target),
             port,
+            http10: inputs.settings.http10,
             base: inputs.base.clone(),
             sockets: sockets.clone(),
             mesh: inputs.mesh.clone(),
@@ -84,6 +87,8 @@ impl PortChains {
             (_, Some(_)) => vec![MatchOption::own_tls(inputs.port.protocol.is_http())],
             _ => options(inputs.mode, inputs.port.protocol),
         };
+        let options = options.into_iter().map(|one| if inputs.http10 { one.with_http10() } else { one });
+        let options: Vec<MatchOption> = options.collect();
         let parts = Terminals::of(inputs);
         let mut chains: Vec<_> =
             options.iter().map(|option| inputs.chain(option, &parts, own.as_ref())).collect();

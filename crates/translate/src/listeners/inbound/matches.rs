@@ -3,6 +3,8 @@
 use model::Protocol;
 use model::networking::MutualTlsMode;
 
+use crate::listeners::virtual_outbound::plain_http;
+
 /// One way in which connections to a port may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct MatchOption {
@@ -20,6 +22,11 @@ impl MatchOption {
         Self { transport: TLS, protocols: &[], http, terminates: true }
     }
 
+    /// With HTTP/1.0 among the words that plain HTTP is told by, where that is served.
+    pub(super) fn with_http10(self) -> Self {
+        if self.inspects_http() { Self { protocols: plain_http(true), ..self } } else { self }
+    }
+
     /// Whether TLS has to be recognised.
     pub(super) fn inspects_tls(&self) -> bool {
         self.transport == TLS
@@ -27,7 +34,7 @@ impl MatchOption {
 
     /// Whether HTTP has to be recognised by its first bytes.
     pub(super) fn inspects_http(&self) -> bool {
-        self.protocols == PLAIN_HTTP
+        self.protocols == PLAIN_HTTP || self.protocols == plain_http(true)
     }
 }
 

@@ -39,6 +39,15 @@ fn check(protocol: Protocol, mode: MutualTlsMode, expected: &[&str]) {
 }
 
 #[test]
+fn the_oldest_http_is_told_too_where_it_is_served() {
+    let inputs = inputs().serving("a", (80, 8080), Protocol::Auto).mode(Disable, &[]);
+    let settings = with(&inputs.settings, |settings| settings.http10 = true);
+    let told = described(&Inputs { settings, ..inputs }).pop().unwrap();
+    assert_eq!(told.matches("raw_buffer [http/1.0,http/1.1,h2c]").count(), 2, "{told}");
+    assert!(!told.contains("[http/1.1,h2c]") && told.contains("http_inspector"), "{told}");
+}
+
+#[test]
 fn chains_by_protocol_and_mode() {
     let mesh = "tls [istio,istio-peer-exchange,istio-http/1.0,istio-http/1.1,istio-h2]";
     let mesh_http = "tls [istio-http/1.0,istio-http/1.1,istio-h2] -> HTTP tls-ends";
