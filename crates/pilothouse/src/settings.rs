@@ -107,6 +107,7 @@ settings! {
     "PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES" Flag eds_for_headless "false" "Headless services get their endpoints by EDS."
     "ENABLE_100_CONTINUE_HEADERS" Flag continue_100 "true" "Answers with status 100 are passed on."
     "PILOT_SIDECAR_USE_REMOTE_ADDRESS" Flag sidecar_use_remote_address "false" "Outbound listeners of sidecars trust the connection's own address."
+    "PILOT_ENABLE_QUIC_LISTENERS" Flag quic_listeners "false" "Gateways offer HTTP/3 where a UDP port leads to them."
     "PILOT_ENABLE_PERSISTENT_SESSION_FILTER" Flag persistent_session_filter "false" "Services with session labels get the stateful_session filter."
     "ENABLE_LOCALITY_WEIGHTED_LB_CONFIG" Flag locality_weighted_lb "false" "Clusters always weight localities."
     "MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP" Number max_connections_per_event_loop "1" "Connections that a listener accepts in one turn; 0 for no limit."
