@@ -239,7 +239,7 @@ pub(crate) fn dropped<'a>(gateways: &[&'a Shared<Gateway>]) -> Vec<Dropped<'a>> 
     let mut dropped = Vec::new();
     for gateway in gateways {
         for (at, server) in gateway.servers.iter().enumerate() {
-            merge.server(gateway, server, server.number);
+            merge.server((gateway, server), server.number, false);
             if let Some(Lost { why, to }) = merge.lost.take() {
                 dropped.push(Dropped { gateway, server: at, winner: to, why });
             }
