@@ -206,8 +206,13 @@ pub(crate) fn play_edits() -> Result<()> {
     // Both ends are reached by the same last edits, so that what a memo keeps for a while is the same.
     let home = |mesh: &mut Mesh| {
         (0..10).for_each(|n| {
-            mesh.edit(5, Some(Edit { moved: 1 + n % 2, ..Edit::default() }));
-            mesh.edit(5, Some(Edit::default()));
+            // Of each family: what it no longer uses goes when it is asked for something else.
+            for edit in
+                [Edit { moved: 1 + n % 2, ..Edit::default() }, Edit { weight: 1 + n % 2, ..Edit::default() }]
+            {
+                mesh.edit(5, Some(edit));
+                mesh.edit(5, Some(Edit::default()));
+            }
         })
     };
     home(&mut mesh);
