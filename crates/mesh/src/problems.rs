@@ -10,6 +10,8 @@ mod references;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use model::Problem;
 use model::key::Meta;
 use model::networking::ExportTo;
@@ -17,8 +19,12 @@ use model::networking::ExportTo;
 use crate::Snapshot;
 
 impl Snapshot {
-    /// What is wrong between objects, in the order of these.
-    pub fn problems(&self) -> Vec<Problem> {
+    /// What is wrong between objects, in the order of these; found once for whoever asks.
+    pub fn problems(&self) -> Arc<[Problem]> {
+        self.found.get_or_init(|| self.find_problems()).clone()
+    }
+
+    fn find_problems(&self) -> Arc<[Problem]> {
         let mut found: Vec<Problem> = self.routes.problems().cloned().collect();
         references::virtual_services(self, &mut found);
         references::destination_rules(self, &mut found);
@@ -30,7 +36,7 @@ impl Snapshot {
         gateways::servers(self, &mut found);
         found.sort();
         found.dedup();
-        found
+        found.into()
     }
 }
 

@@ -1,12 +1,12 @@
 //! One immutable state of the mesh.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use memo::{Memo, Shared};
-use model::Text;
 use model::mesh_config::MeshConfig;
 use model::proxy::Proxy;
+use model::{Problem, Text};
 
 use crate::asks::{Asks, Bound};
 use crate::discovery::Discovery;
@@ -47,6 +47,8 @@ pub struct Snapshot {
     discovery: Arc<Discovery>,
     /// Labels that rules of gateways mention.
     pub(crate) bound: Arc<Memo<Bound, BTreeSet<Text>>>,
+    /// What is wrong between objects, once somebody has asked.
+    pub(crate) found: Arc<OnceLock<Arc<[Problem]>>>,
 }
 
 impl Snapshot {
@@ -77,6 +79,7 @@ impl Snapshot {
             asks: self.asks.clone(),
             discovery,
             bound: self.bound.clone(),
+            found: Arc::default(),
             selectors,
             services,
             workloads,

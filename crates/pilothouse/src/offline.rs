@@ -110,7 +110,7 @@ pub fn between(snapshot: &Snapshot) -> Vec<(Problem, String)> {
         let line = line(&problem, file, if problem.line > 0 { problem.line } else { first });
         (problem, line)
     };
-    snapshot.problems().into_iter().map(told).collect()
+    snapshot.problems().iter().cloned().map(told).collect()
 }
 
 fn line(problem: &Problem, file: &str, line: u32) -> String {

@@ -23,7 +23,8 @@ pub(crate) fn all(snapshot: &mesh::Snapshot) -> Vec<(Problem, Option<&Origin>)> 
     let own = origins
         .values()
         .flat_map(|record| record.problems.iter().map(|problem| (problem.clone(), Some(&*record.origin))));
-    let between = snapshot.problems().into_iter().map(|problem| {
+    let found = snapshot.problems();
+    let between = found.iter().cloned().map(|problem| {
         let record = origins.get(&problem.key);
         (problem, record.map(|record| &*record.origin))
     });

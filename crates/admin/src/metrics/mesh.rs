@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use mesh::Snapshot;
-use model::{Health, Kind, Problem, Protocol, Resolution, Severity};
+use model::{Health, Kind, Problem, Resolution, Severity};
 use push::Event;
 
 use super::families::Families;
-use super::names;
+use super::names::{self, Metric};
 use crate::State;
 use crate::debug::problems;
 
-/// The codes of problems with subsets that are there twice, in one object and in two.
-const SUBSET_TWICE: [&str; 2] = ["subset-twice", "duplicate-subset"];
+/// Metrics that count problems of these codes.
+const COUNTED: [(Metric, &[&str]); 3] = [
+    (names::DUPLICATE_DOMAIN, &["duplicate-host"]),
+    (names::CONFLICT_OUTBOUND, &["listener-conflict"]),
+    (names::DUPLICATE_SUBSETS, &["subset-twice", "duplicate-subset"]),
+];
 
 pub(super) fn collect(state: &State, families: &mut Families) {
     let snapshot = state.snapshot();
     content(&snapshot, families);
-    conflicts(&snapshot, families);
     problems_of(&snapshot, families);
     changes(state, families);
     plans(state, families);
@@ -46,29 +49,6 @@ fn content(snapshot: &Snapshot, families: &mut Families) {
     families.put(names::NOT_READY, &[], not_ready as f64);
 }
 
-/// What several objects want and only one can have.
-fn conflicts(snapshot: &Snapshot, families: &mut Families) {
-    let mut hosts: BTreeMap<&str, u64> = BTreeMap::new();
-    for rule in snapshot.config.virtual_services.values() {
-        if rule.gateways.iter().any(|gateway| &**gateway == mesh::MESH) {
-            rule.hosts.iter().for_each(|host| *hosts.entry(host.as_str()).or_default() += 1);
-        }
-    }
-    let mut addresses: BTreeMap<(&str, u16), u64> = BTreeMap::new();
-    for service in snapshot.services.all().filter(|service| !service.is_headless()) {
-        let ports = service.ports.iter().filter(|port| is_tcp(port.protocol));
-        ports.for_each(|port| *addresses.entry((&*service.address, port.number)).or_default() += 1);
-    }
-    let contested = |counts: &mut dyn Iterator<Item = u64>| counts.filter(|count| *count > 1).count() as f64;
-    families.put(names::DUPLICATE_DOMAIN, &[], contested(&mut hosts.into_values()));
-    families.put(names::CONFLICT_OUTBOUND, &[], contested(&mut addresses.into_values()));
-}
-
-/// Whether connections of this protocol show nothing by which two services could be told apart.
-fn is_tcp(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::Tcp | Protocol::Mongo | Protocol::Redis | Protocol::Mysql)
-}
-
 fn problems_of(snapshot: &Snapshot, families: &mut Families) {
     let all: Vec<Problem> = problems::all(snapshot).into_iter().map(|(problem, _)| problem).collect();
     let mut codes: BTreeMap<(&str, Severity), u64> = BTreeMap::new();
@@ -86,8 +66,10 @@ fn problems_of(snapshot: &Snapshot, families: &mut Families) {
     for ((kind, name), count) in objects {
         families.put(names::REJECTED_CONFIGS, &[("name", &name), ("type", kind)], count as f64);
     }
-    let twice = all.iter().filter(|problem| SUBSET_TWICE.contains(&problem.code)).count();
-    families.put(names::DUPLICATE_SUBSETS, &[], twice as f64);
+    for (metric, codes) in COUNTED {
+        let count = all.iter().filter(|problem| codes.contains(&problem.code)).count();
+        families.put(metric, &[], count as f64);
+    }
 }
 
 fn changes(state: &State, families: &mut Families) {
