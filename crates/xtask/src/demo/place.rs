@@ -11,6 +11,9 @@ use crate::repo;
 
 /// The addresses as the example has them; another demo on this machine moves to the next range.
 const RANGE: &str = "127.18.0.";
+/// Its addresses end below this, and listeners of the example have these ports.
+const LAST: u8 = 32;
+const PORTS: [u16; 2] = [8080, 9080];
 
 /// A folder to edit and the addresses in it.
 pub(super) struct Place {
@@ -25,7 +28,12 @@ impl Place {
     /// Takes the first free range and copies the example for it.
     pub(super) fn take() -> Result<Self> {
         for range in 0..=u8::MAX {
-            if let Ok(claim) = TcpListener::bind((Ipv4Addr::new(127, 18, range, 254), 15_999)) {
+            let free = |last, port| TcpListener::bind((Ipv4Addr::new(127, 18, range, last), port));
+            // An Envoy that somebody has left there would share the ports, and be sent half of the requests.
+            let mut ports = (1..LAST).flat_map(|last| PORTS.map(|port| (last, port)));
+            if let Ok(claim) = free(254, 15_999)
+                && ports.all(|(last, port)| free(last, port).is_ok())
+            {
                 let folder = repo::target().join("demo").join(range.to_string());
                 let place = Self { folder, range, _claim: claim };
                 place.copy_example()?;
