@@ -32,7 +32,8 @@ struct Program {
 enum Command {
     /// Run the control plane.
     Discovery(discovery::Arguments),
-    /// Print what a proxy would be served, from files and without a server.
+    /// Print what a proxy would be served, from files and without a server; bad objects are told on standard
+    /// error and leave the exit status 0.
     Translate(translate::Arguments),
     /// Print a bootstrap with which a stock Envoy attaches to Pilothouse.
     Bootstrap(bootstrap::Arguments),

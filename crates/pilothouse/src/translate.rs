@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use pilothouse::offline::{Request, translate};
 use serde_json::{Map, Value as Json, json};
+
+/// Types that have resources.
+const TYPES: [&str; 4] = ["cds", "eds", "lds", "rds"];
 
 /// What to translate.
 #[derive(Args)]
@@ -33,6 +37,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let node = fs::read_to_string(&arguments.node)
         .with_context(|| format!("reading {}", arguments.node.display()))?;
+    for kind in arguments.types.iter().filter(|kind| !TYPES.contains(&kind.as_str())) {
+        eprintln!("--types {kind}: there is nothing of it; types are {}", TYPES.join(", "));
+    }
     let mesh = arguments.mesh_config.as_deref().map(read).transpose()?;
     let (files, unreadable) = sources::read_folder(&arguments.config_dir)?;
     let request = Request {
@@ -52,8 +59,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let list = list.into_iter().map(|(name, resource)| json!({"name": name, "resource": resource}));
         (kind, Json::Array(list.collect()))
     });
-    println!("{}", Json::Object(types.collect::<Map<_, _>>()));
-    Ok(())
+    print(&Json::Object(types.collect::<Map<_, _>>()))
+}
+
+/// Somebody who has read enough closes the pipe.
+fn print(answer: &Json) -> Result<()> {
+    match writeln!(std::io::stdout().lock(), "{answer}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("printing"),
+        _ => Ok(()),
+    }
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -51,6 +51,8 @@ pub enum WatchError {
 ///
 /// A file or a folder in it that cannot be read is told once and tried again; what it said before stays.
 pub fn watch(root: &Path, context: Context) -> Result<mpsc::Receiver<Vec<Change>>, WatchError> {
+    // What is told of a change is told by whole paths, by which files are known as well.
+    let root = &std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     let failed = |source| WatchError::Notify { path: root.to_owned(), source };
     let mut notices = Notices::new().map_err(failed)?;
     notices.watch(root).map_err(failed)?;
@@ -330,6 +332,18 @@ mod tests {
         assert_eq!(next(&mut changes).await, ["two true"]);
         put("a.yaml", namespace("two"));
         assert_eq!(next(&mut changes).await, ["one false", "two true"], "the other one has moved");
+    }
+
+    #[tokio::test]
+    async fn a_folder_may_be_named_by_a_relative_path() {
+        let folder = tempfile::tempdir_in(".").unwrap();
+        let relative = Path::new(".").join(folder.path().file_name().unwrap());
+        fs::write(relative.join("a.yaml"), namespace("one")).unwrap();
+        let context = Context { cluster: "c".into(), domain: "cluster.local".into() };
+        let mut changes = watch(&relative, context).unwrap();
+        assert_eq!(next(&mut changes).await, ["one true"]);
+        fs::write(relative.join("a.yaml"), namespace("two")).unwrap();
+        assert_eq!(next(&mut changes).await, ["one false", "two true"], "it is the same file");
     }
 
     #[test]

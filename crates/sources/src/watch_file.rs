@@ -24,6 +24,9 @@ pub fn watch_file(path: &Path) -> Result<mpsc::Receiver<Option<String>>, WatchEr
 /// Sends a file's text whenever it is another one.
 async fn follow(path: PathBuf, notices: Notices, texts: mpsc::Sender<Option<String>>) {
     let mut known = text(&path).unwrap_or_default();
+    if known.is_none() {
+        tracing::info!(file = %path.display(), "there is no such file; the built-in defaults hold");
+    }
     if texts.send(known.clone()).await.is_err() {
         return;
     }
@@ -38,6 +41,9 @@ async fn follow(path: PathBuf, notices: Notices, texts: mpsc::Sender<Option<Stri
         let Some(next) = settled(&path).await else { continue };
         if next != known {
             known.clone_from(&next);
+            if known.is_none() {
+                tracing::warn!(file = %path.display(), "the file is gone; the built-in defaults hold");
+            }
             if texts.send(next).await.is_err() {
                 return;
             }
