@@ -4,13 +4,10 @@
 //! after all had the first. A few at a time, and each to the end, has half of them there in half of the time, and
 //! takes less memory. A stream whose client takes its time does not hold up others: its place is soon given away.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 /// How long a stream keeps its place if its client does not answer.
@@ -29,7 +26,7 @@ pub(crate) enum Pass {
     #[default]
     Idle,
     /// Others have their turn before.
-    Waits(BoxFuture<'static, Option<OwnedSemaphorePermit>>),
+    Waits(oneshot::Receiver<oneshot::Sender<()>>),
     /// Has its turn, until this is dropped or the lease is over.
     Held(oneshot::Sender<()>),
 }
@@ -47,20 +44,27 @@ impl Throttle {
             return;
         }
         if !pass.waits() {
-            let semaphore = Arc::clone(&self.0);
-            *pass = match Arc::clone(&semaphore).try_acquire_owned() {
-                Ok(permit) => return *pass = hold(permit),
-                // It is never closed.
-                Err(_) => Pass::Waits(Box::pin(async { semaphore.acquire_owned().await.ok() })),
-            };
+            *pass = self.queue();
         }
-        poll_fn(|context| {
-            let Pass::Waits(place) = pass else { return Poll::Ready(()) };
-            let permit = ready!(place.as_mut().poll(context));
-            *pass = permit.map_or(Pass::Idle, hold);
-            Poll::Ready(())
-        })
-        .await;
+        let Pass::Waits(granted) = pass else { return };
+        *pass = granted.await.map_or(Pass::Idle, Pass::Held);
+    }
+
+    /// A way to a place. The lease begins when the place is there and not when the stream looks, since one whose
+    /// client does not read never looks.
+    fn queue(&self) -> Pass {
+        let places = Arc::clone(&self.0);
+        let (grant, granted) = oneshot::channel();
+        tokio::spawn(async move {
+            // It is never closed.
+            let Ok(_place) = places.acquire().await else { return };
+            let (pass, ended) = oneshot::channel();
+            if grant.send(pass).is_ok() {
+                // An error is how it ends: the lease is over, or the pass was dropped.
+                let _ = timeout(LEASE, ended).await;
+            }
+        });
+        Pass::Waits(granted)
     }
 }
 
@@ -81,17 +85,6 @@ impl Pass {
             *self = Self::Idle;
         }
     }
-}
-
-/// A place that is given away when the pass ends, or after the lease.
-fn hold(permit: OwnedSemaphorePermit) -> Pass {
-    let (pass, ended) = oneshot::channel::<()>();
-    tokio::spawn(async move {
-        // An error is how it ends: the lease is over, or the pass was dropped.
-        let _ = timeout(LEASE, ended).await;
-        drop(permit);
-    });
-    Pass::Held(pass)
 }
 
 #[cfg(test)]
@@ -116,5 +109,16 @@ mod tests {
         throttle.enter(&mut three).await;
         assert_eq!(begun.elapsed().as_millis(), LEASE.as_millis());
         assert!(three.is_held() && !two.is_held());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_does_not_look_keeps_no_place() {
+        let throttle = Throttle::new(1);
+        let [mut one, mut stuck, mut three] = [Pass::Idle, Pass::Idle, Pass::Idle];
+        throttle.enter(&mut one).await;
+        assert!(throttle.enter(&mut stuck).now_or_never().is_none());
+        one.end();
+        let entered = timeout(LEASE * 3, throttle.enter(&mut three)).await;
+        assert!(entered.is_ok() && three.is_held());
     }
 }
