@@ -43,6 +43,12 @@ enum Chore {
     E2e,
     /// The recorded corpora (test targets named `corpus`).
     Corpus(testkit::suite::Arguments),
+    /// A real cluster with real peers (test targets named `kube`); words choose scenarios, `--keep` leaves it up.
+    Kube {
+        /// Handed to the suite; `--help` among them is answered by it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
     /// The table of speeds and sizes, each with its limit.
     Bench,
     /// Coverage-guided fuzzing, one minute a target.
@@ -65,13 +71,14 @@ fn run(chore: &Chore) -> Result<()> {
     match chore {
         Chore::Demo(arguments) => demo::run(arguments),
         Chore::App(arguments) => app::run(arguments),
-        Chore::Tools => tools::install().map(|_| ()),
+        Chore::Tools => tools::install().and_then(|_| tools::install_for_cluster()).map(|_| ()),
         Chore::Tidy => tidy::run(),
         Chore::Lint => suites::lint(),
         Chore::Test => suites::test(),
         Chore::E2e => suites::end_to_end(),
         // Parsed for its help and its errors; the target reads the same words again.
         Chore::Corpus(_) => suites::corpus(std::env::args_os().skip(2).collect()),
+        Chore::Kube { words } => suites::kube(words.clone()),
         Chore::Bench => suites::bench(),
         Chore::Fuzz => suites::fuzz(),
         Chore::Mutate(arguments) => mutate::run(arguments),

@@ -94,6 +94,21 @@ pub(crate) fn end_to_end() -> Result<()> {
     suite.run(&variables)
 }
 
+/// Real programs of a cluster, in namespaces of their own; the target takes our words (`tests/kube/main.rs`).
+pub(crate) fn kube(words: Vec<OsString>) -> Result<()> {
+    if let Some(reason) = tools::network()? {
+        return skip("the cluster suite", reason);
+    }
+    let tools::ClusterTools { kubectl, kubetest, reference } = tools::install_for_cluster()?;
+    let variables = [
+        ("PILOTHOUSE_ENVOY", tools::install()?.envoy),
+        ("PILOTHOUSE_KUBECTL", kubectl),
+        ("PILOTHOUSE_KUBETEST", kubetest),
+        ("PILOTHOUSE_REFERENCE", reference),
+    ];
+    Suite { name: "kube", kind: TargetKind::Test, words }.run(&variables)
+}
+
 /// Says that a part is skipped; in a pipeline that is a failure.
 fn skip(part: &str, reason: &str) -> Result<()> {
     ensure!(!repo::in_ci(), "{part} were skipped: {reason}");
