@@ -17,6 +17,7 @@ pub mod problem;
 pub mod protocol;
 pub mod proxy;
 pub mod proxy_config;
+pub mod revision;
 pub mod service;
 pub mod settings;
 
@@ -34,4 +35,5 @@ pub use number::{Decimal, Millionths};
 pub use problem::{Problem, Severity};
 pub use protocol::Protocol;
 pub use proxy::{Proxy, ProxyKind};
+pub use revision::Revision;
 pub use service::{Registry, Resolution, Service, ServicePort};
