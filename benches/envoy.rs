@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
+use testkit::bookinfo::edits;
 use testkit::calls::Client;
 use testkit::processes::Processes;
 use testkit::proxy::{self, Admin};
@@ -78,7 +79,7 @@ async fn measure(server: &Server, relay: &Relay, envoy: &Path, processes: &mut P
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut times = Times::default();
     for n in 0..REPEATS {
-        let (file, text) = if n % 2 == 0 { weight(n) } else { endpoint(n) };
+        let (file, text) = if n % 2 == 0 { weight(n)? } else { endpoint(n)? };
         let since = server.save(file, &text)?;
         tokio::time::sleep(QUIET).await;
         let ack = relay.last().filter(|ack| *ack > since).context("the Envoy was silent about a change")?;
@@ -88,36 +89,14 @@ async fn measure(server: &Server, relay: &Relay, envoy: &Path, processes: &mut P
     Ok(times)
 }
 
-fn weight(n: usize) -> (&'static str, String) {
-    let share = n / 2 % 50 + 1;
-    let text = format!(
-        "apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: reviews, namespace: bookinfo}}
-spec:
-  hosts: [reviews]
-  http:
-  - route:
-    - {{destination: {{host: reviews, subset: v1}}, weight: {}}}
-    - {{destination: {{host: reviews, subset: v3}}, weight: {share}}}
-",
-        100 - share
-    );
-    ("routes-reviews.yaml", text)
+fn weight(n: usize) -> Result<(&'static str, String)> {
+    let share = u32::try_from(n / 2 % 50 + 1)?;
+    Ok(("routes-reviews.yaml", edits::canary(100 - share, share)))
 }
 
-fn endpoint(n: usize) -> (&'static str, String) {
-    let text = format!(
-        "apiVersion: v1
-kind: Pod
-metadata: {{name: reviews-v1b, namespace: bookinfo, labels: {{app: reviews, version: v1}}}}
-spec:
-  containers: [{{name: reviews, image: reviews, ports: [{{name: http, containerPort: 8080}}]}}]
-status: {{phase: Running, podIP: 127.20.255.{}, conditions: [{{type: Ready, status: 'True'}}]}}
-",
-        n % 200 + 1
-    );
-    ("one-more.yaml", text)
+fn endpoint(n: usize) -> Result<(&'static str, String)> {
+    let last = u8::try_from(n % 200 + 1)?;
+    Ok(("one-more.yaml", edits::one_more(Ipv4Addr::new(127, 20, 255, last).into())))
 }
 
 /// Hands bytes on in both directions and notes when the client sends data, which are its requests and ACKs.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use testkit::bookinfo::App;
+use testkit::bookinfo::edits::{canary, one_more};
 use testkit::bookinfo::pods::{Pod, read_pods};
 use testkit::calls::{Answer, headers};
 use testkit::load::{Flow, Report, Target, burst};
@@ -362,32 +363,4 @@ async fn all(pods: &[(Pod, Admin)], is_so: impl AsyncFn(&Admin) -> bool) -> bool
 fn kind(answer: &Answer) -> String {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     body.get("version").and_then(Value::as_str).unwrap_or("no version").to_owned()
-}
-
-fn canary(stays: u32, goes: u32) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: reviews, namespace: bookinfo}}
-spec:
-  hosts: [reviews]
-  http:
-  - route:
-    - {{destination: {{host: reviews, subset: v1}}, weight: {stays}}}
-    - {{destination: {{host: reviews, subset: v3}}, weight: {goes}}}
-"
-    )
-}
-
-/// A Pod of v1 without a proxy.
-fn one_more(ip: IpAddr) -> String {
-    format!(
-        "apiVersion: v1
-kind: Pod
-metadata: {{name: reviews-v1b, namespace: bookinfo, labels: {{app: reviews, version: v1}}}}
-spec:
-  containers: [{{name: reviews, image: reviews, ports: [{{name: http, containerPort: 8080}}]}}]
-status: {{phase: Running, podIP: {ip}, conditions: [{{type: Ready, status: 'True'}}]}}
-"
-    )
 }

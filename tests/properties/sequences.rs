@@ -22,6 +22,15 @@ struct Story {
     edits: Vec<u64>,
 }
 
+impl Story {
+    /// The files after some of its edits.
+    fn files<'a>(seeds: impl IntoIterator<Item = &'a u64>) -> Files {
+        let mut files = Files::default();
+        seeds.into_iter().for_each(|seed| drop(files.edit(&mut Random::new(*seed))));
+        files
+    }
+}
+
 fn stories() -> impl Strategy<Value = Story> {
     let numbers = |count| proptest::collection::vec(any::<u64>().no_shrink(), count);
     (any::<u64>().no_shrink(), numbers(0..=10), numbers(3..=12)).prop_map(|(settings, before, edits)| Story {
@@ -77,8 +86,7 @@ fn equal(one: &House, two: &House, story: &Story, when: &str) -> Result<(), Stri
 fn edited_is_fresh(story: &Story) -> Result<(), String> {
     let mut chance = Random::new(story.settings);
     let settings = settings(&mut chance);
-    let mut files = Files::default();
-    story.before.iter().for_each(|seed| drop(files.edit(&mut Random::new(*seed))));
+    let mut files = Story::files(&story.before);
     let mut house = House::new(settings.clone());
     house.read(&files, &files.paths());
     house.connect(PROXIES - 1);
@@ -110,8 +118,7 @@ fn edits_are_as_good_as_a_fresh_start() {
 fn order_is_nothing(story: &Story) -> Result<(), String> {
     let mut chance = Random::new(story.settings);
     let settings = settings(&mut chance);
-    let mut files = Files::default();
-    story.before.iter().chain(&story.edits).for_each(|seed| drop(files.edit(&mut Random::new(*seed))));
+    let files = Story::files(story.before.iter().chain(&story.edits));
     let expected = House::of(&files, settings.clone());
     let mut paths = files.paths();
     chance.shuffle(&mut paths);
@@ -139,8 +146,7 @@ fn order_is_nothing(story: &Story) -> Result<(), String> {
 /// A proxy is served the same alone as among others: nobody gets what was made for somebody else.
 fn company_is_nothing(story: &Story) -> Result<(), String> {
     let settings = settings(&mut Random::new(story.settings));
-    let mut files = Files::default();
-    story.before.iter().chain(&story.edits).for_each(|seed| drop(files.edit(&mut Random::new(*seed))));
+    let files = Story::files(story.before.iter().chain(&story.edits));
     let together = House::of(&files, settings.clone()).served();
     let alone: Vec<_> = (0..PROXIES).map(|node| House::alone(&files, settings.clone(), node)).collect();
     match difference(&together, &alone) {
@@ -170,8 +176,7 @@ fn the_order_of_input_is_nothing() {
 fn clients_are_equal(story: &Story) -> Result<(), String> {
     let mut chance = Random::new(story.settings);
     let settings = settings(&mut chance);
-    let mut files = Files::default();
-    story.before.iter().for_each(|seed| drop(files.edit(&mut Random::new(*seed))));
+    let mut files = Story::files(&story.before);
     let mut house = House::new(settings.clone());
     house.read(&files, &files.paths());
     let mut clients: Vec<Client> = [(0, false), (0, true), (2, false), (2, true)]

@@ -32,8 +32,6 @@ pub struct View {
 pub struct TypeView {
     /// The sets it is served from. Where two have a name in common, the earlier one counts.
     pub layers: SmallVec<[Set; 2]>,
-    /// Names that are hidden although a set has them; ordered.
-    pub hidden: Arc<[Name]>,
     /// What a request that names nothing means.
     pub kind: Kind,
     /// What a client gets that asks for a name that no set has.
@@ -56,7 +54,7 @@ pub enum Kind {
 impl TypeView {
     /// Everything in one set.
     pub fn new(kind: Kind, set: Set) -> Self {
-        Self { layers: SmallVec::from_iter([set]), hidden: Arc::default(), kind, missing: None }
+        Self { layers: SmallVec::from_iter([set]), kind, missing: None }
     }
 
     /// The resource of this name as this proxy gets it, made up by [`missing`](Self::missing) if need be.
@@ -64,22 +62,16 @@ impl TypeView {
         self.find(name).cloned().or_else(|| self.missing.and_then(|missing| missing(name)).map(Arc::new))
     }
 
-    /// The resource of this name, if one of the sets has it and it is not hidden.
+    /// The resource of this name, if one of the sets has it.
     pub fn find(&self, name: &str) -> Option<&Arc<Resource>> {
-        if self.is_hidden(name) {
-            return None;
-        }
         self.layers.iter().find_map(|layer| layer.get(name))
     }
 
-    /// Every resource of the sets that is neither hidden nor behind one of an earlier layer, layer by layer.
+    /// Every resource of the sets that is not behind one of an earlier layer, layer by layer.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.layers.iter().enumerate().flat_map(move |(at, layer)| {
             let above = &self.layers[..at];
-            layer.iter().filter(move |resource| {
-                let name = &*resource.name;
-                above.iter().all(|set| set.get(name).is_none()) && !self.is_hidden(name)
-            })
+            layer.iter().filter(move |resource| above.iter().all(|set| set.get(&resource.name).is_none()))
         })
     }
 
@@ -87,7 +79,6 @@ impl TypeView {
     pub fn version(&self) -> Version {
         let mut hasher = Xxh3::new();
         self.layers.iter().for_each(|layer| hasher.update(&layer.version().0.to_le_bytes()));
-        self.hidden.iter().for_each(|name| hasher.update(name.as_bytes()));
         Version(hasher.digest())
     }
 
@@ -98,22 +89,14 @@ impl TypeView {
             let [old, new] = [before, self].map(|view| view.layers.get(at).unwrap_or(empty));
             new.changes_since(old).iter().for_each(|change| take(change.name()));
         }
-        if self.hidden != before.hidden {
-            self.hidden.iter().chain(&*before.hidden).for_each(take);
-        }
     }
 
     /// Whether both are served the same, judged by identity.
     pub fn same(&self, other: &Self) -> bool {
         self.kind == other.kind
-            && self.hidden == other.hidden
             && self.missing.is_some() == other.missing.is_some()
             && self.layers.len() == other.layers.len()
             && self.layers.iter().zip(&other.layers).all(|(one, two)| one.same(two))
-    }
-
-    fn is_hidden(&self, name: &str) -> bool {
-        self.hidden.binary_search_by(|hidden| (**hidden).cmp(name)).is_ok()
     }
 }
 
@@ -121,7 +104,6 @@ impl fmt::Debug for TypeView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TypeView")
             .field("layers", &self.layers)
-            .field("hidden", &self.hidden)
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }

@@ -10,6 +10,7 @@
 //! carries on the headers that tell who asks and which request it belongs to. The shape and the paths are those
 //! of Istio's sample of the same name, so that its configuration applies; the program is our own.
 
+pub mod edits;
 mod page;
 pub mod pods;
 mod reviews;
