@@ -14,12 +14,13 @@ use prost::Message;
 use prost_types::FileDescriptorSet;
 use protox::file::{ChainFileResolver, DescriptorSetFileResolver, IncludeFileResolver};
 
-/// The protos of ours that go inside Envoy's resources, below the workspace's `proto/`.
+/// The protos of ours that resources are made of, below the workspace's `proto/`.
 const OURS: &[&str] = &[
     "envoy/extensions/filters/network/mysql_proxy/v3/mysql_proxy.proto",
     "envoy/extensions/private_key_providers/cryptomb/v3alpha/cryptomb.proto",
     "envoy/extensions/private_key_providers/qat/v3alpha/qat.proto",
     "istio/envoy/config/filter/http/alpn/v2alpha1/config.proto",
+    "istio/networking/nds/v1/nds.proto",
     "stats/config.proto",
     "udpa/type/v1/typed_struct.proto",
     "xds/type/matcher/v3/cel.proto",

@@ -58,6 +58,7 @@ impl Client {
         };
         client.say(type_url::CLUSTER, &[], &[], "");
         client.say(type_url::LISTENER, &[], &[], "");
+        client.say(type_url::NAME_TABLE, &[], &[], "");
         client
     }
 

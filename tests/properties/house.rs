@@ -104,7 +104,7 @@ pub(crate) fn settings(random: &mut Random) -> Settings {
     settings::parse(settings::MESH, &environment.collect()).0
 }
 
-/// Two sidecars of one namespace, a gateway, and a sidecar of another namespace that captures nothing.
+/// Two sidecars of one namespace, of which one answers DNS questions, a gateway, and a sidecar of another namespace that captures nothing.
 fn nodes() -> [Json; 4] {
     let node = |kind: &str, (name, namespace): (&str, &str), ip: &str, labels: Json| {
         json!({"id": format!("{kind}~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
@@ -117,6 +117,7 @@ fn nodes() -> [Json; 4] {
         node("router", ("gw", "a"), "10.0.0.3", json!({"istio": "ingressgateway", "app": "one"})),
         node("sidecar", ("one", "b"), "10.0.0.4", json!({"app": "one", "version": "v1"})),
     ];
+    nodes[0]["metadata"]["DNS_CAPTURE"] = "true".into();
     nodes[1]["locality"] = json!({"region": "r", "zone": "z1"});
     nodes[3]["metadata"]["INTERCEPTION_MODE"] = "NONE".into();
     nodes

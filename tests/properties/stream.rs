@@ -197,6 +197,7 @@ fn offline_view(node: &Json) -> BTreeMap<String, BTreeMap<String, (String, Vec<u
         ("eds", type_url::ENDPOINT),
         ("lds", type_url::LISTENER),
         ("rds", type_url::ROUTE),
+        ("nds", type_url::NAME_TABLE),
     ]);
     let mut held = Held::new();
     for (short, list) in shown {

@@ -40,7 +40,7 @@ pub use config::{Config, Record};
 pub use endpoints::{EndpointFacts, EndpointIndex, ServiceEndpoints};
 pub use gateways::{GatewayIndex, GatewayServer, MergedGateway, MergedServer};
 pub use member::{Member, ServiceTarget};
-pub use profiles::{ClusterProfile, EndpointProfile, ListenerProfile, RouteProfile};
+pub use profiles::{ClusterProfile, EndpointProfile, ListenerProfile, NameProfile, RouteProfile};
 pub use routes::{MESH, RouteIndex};
 pub use rules::{EffectivePolicy, MergedRule, RuleIndex};
 pub use scope::{EgressScope, Scope, ScopeInputs, ScopedService};

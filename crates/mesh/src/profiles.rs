@@ -135,6 +135,29 @@ impl RouteProfile {
     }
 }
 
+/// What a name table may read of a proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each field is described at model::Proxy")]
+pub struct NameProfile {
+    pub ip_mode: IpMode,
+    pub cluster: Text,
+    pub network: Text,
+    pub auto_addresses: bool,
+}
+
+impl NameProfile {
+    /// The profile of a proxy.
+    pub fn of(member: &Member) -> Self {
+        let proxy = &member.proxy;
+        Self {
+            ip_mode: proxy.ip_mode(),
+            cluster: proxy.cluster.clone(),
+            network: proxy.network.clone(),
+            auto_addresses: member.auto_addresses,
+        }
+    }
+}
+
 /// What listeners (and inbound clusters) may read of a proxy: nearly everything, since they carry the
 /// workload's tags.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -30,7 +30,7 @@ pub struct Request {
     pub env: BTreeMap<String, String>,
     /// The node in JSON.
     pub node: Json,
-    /// Types to show (`cds`, `eds`, `lds`, `rds`); empty for all.
+    /// Types to show (`cds`, `eds`, `lds`, `rds`, `nds`); empty for all.
     pub types: Vec<String>,
     /// Names to ask for beside those that a proxy would ask for.
     pub names: BTreeMap<String, Vec<String>>,
@@ -45,11 +45,12 @@ pub struct Answer {
     pub problems: Vec<String>,
 }
 
-const TYPES: [(&str, &str); 4] = [
+const TYPES: [(&str, &str); 5] = [
     ("cds", type_url::CLUSTER),
     ("eds", type_url::ENDPOINT),
     ("lds", type_url::LISTENER),
     ("rds", type_url::ROUTE),
+    ("nds", type_url::NAME_TABLE),
 ];
 
 /// What a proxy would be served, or why its node is refused.
@@ -133,7 +134,7 @@ pub fn node(json: &Json) -> Result<envoy_api::envoy::config::core::v3::Node, Str
     envoy_api::envoy::config::core::v3::Node::decode(bytes).map_err(|error| format!("node: {error}"))
 }
 
-/// What a client holds that asks for everything (clusters, listeners) or for what those mention
+/// What a client holds that asks for everything (clusters, listeners, the name table) or for what those mention
 /// (endpoints, routes), and for `more`.
 fn resources(view: &View, url: &str, more: BTreeSet<Name>) -> Vec<(String, Json)> {
     let Some(served) = view.types.get(url) else { return Vec::new() };

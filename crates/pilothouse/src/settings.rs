@@ -105,6 +105,7 @@ settings! {
     "PILOT_ENABLE_MYSQL_FILTER" Flag mysql_filter "false" "MySQL ports carry the mysql_proxy filter."
     "PILOT_ENABLE_REDIS_FILTER" Flag redis_filter "false" "Redis ports carry the redis_proxy filter."
     "PILOT_ENABLE_EDS_FOR_HEADLESS_SERVICES" Flag eds_for_headless "false" "Headless services get their endpoints by EDS."
+    "ENABLE_MULTICLUSTER_HEADLESS" Flag multicluster_headless "true" "Names of headless services lead to endpoints in every cluster of the proxy's network."
     "ENABLE_100_CONTINUE_HEADERS" Flag continue_100 "true" "Answers with status 100 are passed on."
     "PILOT_SIDECAR_USE_REMOTE_ADDRESS" Flag sidecar_use_remote_address "false" "Outbound listeners of sidecars trust the connection's own address."
     "PILOT_ENABLE_QUIC_LISTENERS" Flag quic_listeners "false" "Gateways offer HTTP/3 where a UDP port leads to them."

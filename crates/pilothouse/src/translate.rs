@@ -11,7 +11,7 @@ use pilothouse::offline::{Request, translate};
 use serde_json::{Map, Value as Json, json};
 
 /// Types that have resources.
-const TYPES: [&str; 4] = ["cds", "eds", "lds", "rds"];
+const TYPES: [&str; 5] = ["cds", "eds", "lds", "rds", "nds"];
 
 /// What to translate.
 #[derive(Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// MeshConfig in YAML, over the built-in defaults.
     #[arg(long = "meshConfig")]
     mesh_config: Option<PathBuf>,
-    /// Types to print: cds, eds, lds, rds; all if none is named.
+    /// Types to print: cds, eds, lds, rds, and nds for a proxy that captures DNS; all if none is named.
     #[arg(long, value_delimiter = ',')]
     types: Vec<String>,
     /// Names to ask for beside those that the proxy would, as TYPE=NAME.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use envoy_api::{Name, type_url};
 use memo::Shared;
 use mesh::{
-    ClusterProfile, EndpointIndex, EndpointProfile, ListenerProfile, Member, RouteIndex, RouteProfile, Scope,
-    Snapshot, WorkloadAuthn,
+    ClusterProfile, EndpointIndex, EndpointProfile, ListenerProfile, Member, NameProfile, RouteIndex,
+    RouteProfile, Scope, Snapshot, WorkloadAuthn,
 };
 use model::{Key, Labels, ProxyKind, Text};
 use smallvec::SmallVec;
 use tokio::time::Instant;
-use translate::{Memos, clusters, endpoints, gateways, listeners, routes};
+use translate::{Memos, clusters, endpoints, gateways, listeners, name_table, routes};
 use xds::{Change, Kind, Set, TypeView, View};
 
 use crate::family::{Family, Interner, Owner, replace};
@@ -38,14 +38,17 @@ pub struct Planner {
     endpoint_profiles: Interner<EndpointProfile>,
     listener_profiles: Interner<ListenerProfile>,
     route_profiles: Interner<RouteProfile>,
+    name_profiles: Interner<NameProfile>,
     outbound: Family<ClusterProfile, clusters::OutboundInputs>,
     inbound: Family<ListenerProfile, clusters::InboundInputs>,
     endpoints: Family<EndpointProfile, EndpointInputs>,
     listeners: Family<ListenerProfile, listeners::Inputs>,
     routes: RouteSets,
+    names: Family<NameProfile, name_table::Inputs>,
     no_routes: Shared<RouteIndex>,
     /// Type URLs as views name them.
     urls: [Arc<str>; 4],
+    name_url: Arc<str>,
 }
 
 /// Whose scope it is, whatever it holds: namespace, Sidecar, labels that rules select by, kind of proxy.
@@ -74,6 +77,8 @@ pub struct Seat {
     endpoint: Shared<EndpointProfile>,
     listener: Shared<ListenerProfile>,
     route: Shared<RouteProfile>,
+    /// Of a proxy that answers DNS questions; nobody else asks for names.
+    name: Option<Shared<NameProfile>>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -91,6 +96,7 @@ pub struct Counts {
     pub endpoint_sets: usize,
     pub listener_sets: usize,
     pub route_sets: usize,
+    pub name_sets: usize,
 }
 
 impl Default for Planner {
@@ -105,13 +111,16 @@ impl Default for Planner {
             endpoint_profiles: Interner::default(),
             listener_profiles: Interner::default(),
             route_profiles: Interner::default(),
+            name_profiles: Interner::default(),
             outbound: Family::default(),
             inbound: Family::default(),
             endpoints: Family::default(),
             listeners: Family::default(),
             routes: RouteSets::default(),
+            names: Family::default(),
             no_routes: Shared::default(),
             urls: urls.map(Arc::from),
+            name_url: Arc::from(type_url::NAME_TABLE),
         }
     }
 }
@@ -134,6 +143,7 @@ impl Planner {
             endpoint: self.endpoint_profiles.get(EndpointProfile::of(&member)),
             listener: self.listener_profiles.get(ListenerProfile::of(&member)),
             route: self.route_profiles.get(RouteProfile::of(&member)),
+            name: member.proxy.dns_capture.then(|| self.name_profiles.get(NameProfile::of(&member))),
             member,
         }
     }
@@ -162,6 +172,7 @@ impl Planner {
         let endpoints = self.endpoints(snapshot, seat);
         let listeners = self.listeners(snapshot, seat);
         let routes = self.routes(snapshot, seat, &listeners, wanted);
+        let names = seat.name.as_ref().map(|profile| self.names(snapshot, seat, profile));
         let named = |set, missing| TypeView { missing: Some(missing), ..TypeView::new(Kind::Named, set) };
         let clusters = TypeView {
             layers: SmallVec::from_iter([inbound, outbound]),
@@ -178,7 +189,7 @@ impl Planner {
             label: snapshot.label.clone(),
             wants: wanted.changes,
             since,
-            types: self.urls.iter().cloned().zip(types).collect(),
+            types: self.urls.iter().cloned().zip(types).chain(names).collect(),
         }
     }
 
@@ -195,10 +206,12 @@ impl Planner {
         self.endpoints.retain(self.round);
         self.listeners.retain(self.round);
         self.routes.retain(self.round);
+        self.names.retain(self.round);
         self.cluster_profiles.retain();
         self.endpoint_profiles.retain();
         self.listener_profiles.retain();
         self.route_profiles.retain();
+        self.name_profiles.retain();
         self.authn.retain();
         self.scopes.retain(|_, kept| kept.is_in_use());
         if only_endpoints {
@@ -221,6 +234,7 @@ impl Planner {
             endpoint_sets: self.endpoints.len(),
             listener_sets: self.listeners.len(),
             route_sets: self.routes.len(),
+            name_sets: self.names.len(),
         }
     }
 
@@ -318,6 +332,27 @@ impl Planner {
         };
         let owner = Owner::new(member, &seat.route);
         self.routes.get(owner, &inputs, (named.chain(&wanted.routes), self.round), route)
+    }
+
+    /// The name table, as views have it.
+    fn names(
+        &mut self,
+        snapshot: &Snapshot,
+        seat: &Seat,
+        profile: &Shared<NameProfile>,
+    ) -> (Arc<str>, TypeView) {
+        let inputs = name_table::Inputs {
+            scope: seat.member.scope.clone(),
+            profile: profile.clone(),
+            facts: snapshot.endpoints.facts.clone(),
+            settings: snapshot.config.settings.clone(),
+        };
+        let memos = &self.memos.names;
+        let owner = Owner::new(&seat.member, profile);
+        let set = self.names.get(owner, inputs, self.round, |inputs, before| {
+            replace(before.map(|(_, set)| set), vec![name_table::table(inputs, memos)])
+        });
+        (self.name_url.clone(), TypeView::new(Kind::Wildcard, set))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod clusters;
 pub mod endpoints;
 pub mod gateways;
 pub mod listeners;
+pub mod name_table;
 pub mod names;
 pub mod routes;
 mod tls;
@@ -22,7 +23,7 @@ mod wire;
 /// How often one kind of derived value was made, and how often it was there.
 #[derive(Clone, Copy, Debug)]
 pub struct Count {
-    /// The family: `clusters`, `endpoints`, `listeners` or `routes`.
+    /// The family: `clusters`, `endpoints`, `listeners`, `routes` or `names`.
     pub family: &'static str,
     /// What is derived.
     pub what: &'static str,
@@ -53,6 +54,8 @@ pub struct Memos {
     pub listeners: listeners::Memos,
     /// Of route configurations.
     pub routes: routes::Memos,
+    /// Of name tables.
+    pub names: name_table::Memos,
 }
 
 impl Memos {
@@ -71,6 +74,7 @@ impl Memos {
             Count::encoded("routes", "route-table", self.routes.encoded()),
         ];
         counts.extend(self.listeners.counts());
+        counts.extend(self.names.counts());
         counts
     }
 
@@ -80,5 +84,6 @@ impl Memos {
         self.endpoints.sweep();
         self.listeners.sweep();
         self.routes.sweep();
+        self.names.sweep();
     }
 }

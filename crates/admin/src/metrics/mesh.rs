@@ -115,6 +115,7 @@ fn plans(state: &State, families: &mut Families) {
         ("endpoints", sets.endpoint_sets),
         ("listeners", sets.listener_sets),
         ("routes", sets.route_sets),
+        ("names", sets.name_sets),
     ] {
         families.put(names::SETS, &[("family", family)], count as f64);
     }
