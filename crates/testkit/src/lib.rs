@@ -13,10 +13,12 @@
 //! the caller passes settings in and writes the text that comes back.
 //!
 //! For a living mesh there are an application to put behind proxies ([`bookinfo`]), traffic that is measured
-//! ([`load`]), the processes around them ([`processes`], [`proxy`]), and their certificates ([`secrets`]).
+//! ([`load`]), the processes around them ([`processes`], [`proxy`]), and their certificates ([`secrets`]); for a
+//! mesh in Kubernetes, a cluster with a kubelet of its own ([`cluster`]).
 
 pub mod bookinfo;
 pub mod calls;
+pub mod cluster;
 pub mod corpus;
 pub mod echo;
 pub mod envoy;
