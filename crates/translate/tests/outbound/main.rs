@@ -5,6 +5,8 @@
 mod rules;
 mod world;
 
+use std::time::Instant;
+
 use expect_test::{Expect, expect};
 use memo::Shared;
 use model::networking::OutboundMode;
@@ -242,4 +244,23 @@ fn namespaces_that_see_the_same_share_what_is_decided() {
         all.iter().find(|one| &*one.name == "10.1.0.1_90").unwrap().clone()
     };
     assert!(find("a") == find("b"));
+}
+
+#[test]
+fn a_port_of_many_hosts_costs_what_its_hosts_cost() {
+    let time = |count: usize| {
+        let entries = (0..count).map(|at| entry(&format!("e{at}"), &[], (443, "TLS")));
+        let world = World::new(&entries.collect::<Vec<_>>());
+        let begin = Instant::now();
+        let found = world.resources(&client("a", &json!({})));
+        let took = begin.elapsed();
+        let listener = found.iter().find(|one| &*one.name == "0.0.0.0_443").unwrap();
+        assert_eq!(listener.needs.clusters.len(), count);
+        took
+    };
+    let few = time(250).min(time(250));
+    let many = time(8_000);
+    println!("250 hosts: {few:?}; 8,000 hosts: {many:?}");
+    // 32 times as many; each compared with each would be a thousand times as much.
+    assert!(many < few * 160, "250 hosts take {few:?}, 8,000 hosts {many:?}");
 }

@@ -30,6 +30,14 @@ pub(super) struct Chain {
     pub(super) terminal: Terminal,
 }
 
+/// What Envoy tells chains apart by: two that are equal in it it refuses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Match {
+    http: bool,
+    names: Vec<Text>,
+    ranges: BTreeSet<(bool, u128, u32)>,
+}
+
 /// What a chain ends with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Terminal {
@@ -75,17 +83,12 @@ impl Chain {
         })
     }
 
-    /// Whether Envoy could not tell the two apart.
-    pub(super) fn same_match(&self, other: &Self) -> bool {
-        // Thousands may be compared with each other that mostly differ in their names: without a set of them.
-        self.http == other.http
-            && self.has_names_of(other)
-            && other.has_names_of(self)
-            && self.masked() == other.masked()
-    }
-
-    fn has_names_of(&self, other: &Self) -> bool {
-        other.snis.iter().all(|name| &**name == ANY || self.snis.contains(name))
+    /// What Envoy tells chains apart by.
+    pub(super) fn matched(&self) -> Match {
+        let mut names: Vec<Text> = self.snis.iter().filter(|name| &***name != ANY).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        Match { http: self.http, names, ranges: self.masked() }
     }
 
     /// Ranges without what lies beyond their length.

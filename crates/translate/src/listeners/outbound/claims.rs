@@ -15,7 +15,7 @@ use model::{Labels, Protocol, Registry, Resolution, Service, ServicePort, Text};
 
 use super::super::Inputs;
 use super::chain::{Chain, Terminal};
-use super::conflicts::{Claimed, Kind};
+use super::conflicts::{Claimed, Kind, Open};
 use super::tcp::{self, Asked};
 use crate::addresses::AddressView;
 use crate::clusters::{dynamic_cache, dynamic_cache_of_any};
@@ -103,14 +103,14 @@ pub(super) fn decide(inputs: &ClaimInputs) -> Vec<Claimed> {
         claims.egress(egress);
     }
     claims.http_proxy();
-    claims.by_key.into_values().collect()
+    claims.by_key.into_values().map(|open| open.claimed).collect()
 }
 
 struct Claims<'a> {
     inputs: &'a ClaimInputs,
     /// The cache of names that no service has, where those are resolved.
     any_name: Option<DnsCache>,
-    by_key: BTreeMap<(Text, u16), Claimed>,
+    by_key: BTreeMap<(Text, u16), Open>,
 }
 
 /// One egress listener, as far as its claims share it.
@@ -171,7 +171,7 @@ impl<'a> Claims<'a> {
                 }
             }
             None => {
-                self.by_key.values_mut().for_each(|claimed| claimed.locked = true);
+                self.by_key.values_mut().for_each(|open| open.claimed.locked = true);
                 for scoped in &egress.services {
                     for port in scoped.ports() {
                         self.claim_service(Claim { scoped, port, frame });
@@ -270,13 +270,13 @@ impl<'a> Claims<'a> {
             return;
         }
         let key = (first, port.number);
-        if self.by_key.get(&key).is_some_and(|existing| existing.absorbs(port.protocol)) {
+        if self.by_key.get(&key).is_some_and(|open| open.claimed.absorbs(port.protocol)) {
             return;
         }
         let incoming = self.claimed(claim, place, &key.0);
         match self.by_key.get_mut(&key) {
             Some(existing) => existing.meet(incoming),
-            None => drop(self.by_key.insert(key, incoming)),
+            None => drop(self.by_key.insert(key, incoming.into())),
         }
     }
 
@@ -360,7 +360,7 @@ impl<'a> Claims<'a> {
             protocol: Protocol::HttpProxy,
             locked: true,
         };
-        self.by_key.insert((bind, port), claimed);
+        self.by_key.insert((bind, port), claimed.into());
     }
 }
 
