@@ -195,13 +195,15 @@ impl Body {
     }
 }
 
-/// The names that a client must know before it is given a resource.
+/// What a client must know before it is given a resource, or before it can use it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Clusters that a route or listener sends traffic to.
     pub clusters: Arc<[Name]>,
     /// Route configurations that a listener asks for.
     pub routes: Arc<[Name]>,
+    /// Whether a cluster asks for its endpoints; others find them by themselves.
+    pub endpoints: bool,
 }
 
 /// One resource as every proxy that shares it receives it.

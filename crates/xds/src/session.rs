@@ -223,9 +223,11 @@ impl Session {
         let wants = |name: &str| endpoints.is_some_and(|stage| stage.subscription.interest().covers(name));
         match (rank, decision) {
             (Rank::Clusters, Decision::Ack { names, .. }) => {
-                let served = self.view.types.get(type_url::ENDPOINT);
-                let expects =
-                    |name: &str| wants(name) || served.is_some_and(|view| view.find(name).is_some());
+                let find = |url, name: &str| self.view.types.get(url).and_then(|view| view.find(name));
+                let expects = |name: &str| {
+                    let asks = find(type_url::CLUSTER, name).is_none_or(|cluster| cluster.needs.endpoints);
+                    asks && (wants(name) || find(type_url::ENDPOINT, name).is_some())
+                };
                 self.warming.accept(names, expects);
             }
             (Rank::Endpoints, Decision::Ack { names, .. }) => {

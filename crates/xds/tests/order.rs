@@ -73,6 +73,16 @@ async fn a_cluster_without_endpoints_to_ask_for_is_ready_when_it_is_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cluster_that_asks_for_no_endpoints_is_not_waited_for_though_they_are_there() {
+    // As with load balancing PASSTHROUGH; the client has no cluster that would make it ask for any endpoints.
+    let (mut mesh, house, mut client) = current("cds a1. | eds a1 | rds r1>a", &["cds", "rds +r"]).await;
+    house.views.send_replace(mesh.then("cds a1. b1. | eds a1 b1 | rds r2>b"));
+    assert_eq!(client.hears().await, "cds b1");
+    client.ack("cds");
+    assert_eq!(client.hears().await, "rds r2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cluster_whose_endpoints_the_client_does_not_ask_for_is_ready_as_well() {
     let (mut mesh, house, mut client) =
         current("cds a1 | eds a1 | rds r1", &["cds", "eds +a", "rds +r"]).await;

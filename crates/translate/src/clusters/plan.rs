@@ -104,7 +104,8 @@ pub(super) struct Bind {
 impl ClusterPlan {
     /// The cluster, rendered and encoded.
     pub fn build(&self) -> Resource {
-        Resource::of(self.name.clone(), &self.cluster(), Needs::default())
+        let endpoints = self.discovery == Discovery::Endpoints;
+        Resource::of(self.name.clone(), &self.cluster(), Needs { endpoints, ..Needs::default() })
     }
 
     fn cluster(&self) -> api::Cluster {

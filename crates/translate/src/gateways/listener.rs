@@ -244,7 +244,7 @@ impl ListenerPlan {
         clusters.dedup();
         routes.sort();
         routes.dedup();
-        Needs { clusters: clusters.into(), routes: routes.into() }
+        Needs { clusters: clusters.into(), routes: routes.into(), ..Needs::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A client and a mesh for protocol scripts, both written as short texts.
 //!
-//! A resource is its name, letters, and its content, digits: `a1`. `r1>a` needs the cluster `a` first.
+//! A resource is its name, letters, and its content, digits: `a1`. `r1>a` needs the cluster `a` first; a cluster
+//! `a1.` asks for no endpoints.
 //! A view is `cds a1 b1 | eds a1`; a request `cds +* =a1` or `eds +a -b`; an answer `cds a1 b1 -c`.
 
 #![allow(dead_code, reason = "each test crate uses its part")]
@@ -54,10 +55,11 @@ pub(crate) fn short(url: &str) -> &'static str {
 /// `r1>a,b`: the resource `r` with content `1` that needs the clusters `a` and `b`.
 pub(crate) fn resource(text: &str) -> Arc<Resource> {
     let (own, needs) = text.split_once('>').unwrap_or((text, ""));
+    let (own, endpoints) = own.strip_suffix('.').map_or((own, true), |own| (own, false));
     let name = own.trim_end_matches(|c: char| c.is_ascii_digit());
     let clusters = needs.split(',').filter(|need| !need.is_empty()).map(Into::into).collect();
     let part = Part::new(Bytes::copy_from_slice(own.as_bytes()));
-    Arc::new(Resource::from_parts(name.into(), [part], Needs { clusters, ..Needs::default() }))
+    Arc::new(Resource::from_parts(name.into(), [part], Needs { clusters, endpoints, ..Needs::default() }))
 }
 
 pub(crate) fn version(text: &str) -> Version {

@@ -181,7 +181,7 @@ impl ListenerInputs {
         clusters.dedup();
         routes.sort();
         routes.dedup();
-        Needs { clusters: clusters.into(), routes: routes.into() }
+        Needs { clusters: clusters.into(), routes: routes.into(), ..Needs::default() }
     }
 }
 
