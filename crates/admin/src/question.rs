@@ -63,8 +63,8 @@ fn page(state: &State, name: &str) -> Result<(String, Any), Status> {
     let (path, query) = name.split_once('?').unwrap_or((name, ""));
     let path = path.trim_start_matches('/');
     let body = debug::body(state, path, &Query::parse(query)).map_err(|refusal| match refusal {
-        Refusal::Incomplete(text) => Status::invalid_argument(text),
-        Refusal::NotFound(text) => Status::not_found(text),
+        Refusal::Incomplete(text) => Status::invalid_argument(text.trim_end()),
+        Refusal::NotFound(text) => Status::not_found(text.trim_end()),
     })?;
     Ok((name.to_owned(), Any { type_url: type_url::DEBUG.to_owned(), value: body.into() }))
 }

@@ -5,7 +5,7 @@ use envoy_api::envoy::admin::v3::ClustersConfigDump;
 use envoy_api::envoy::service::status::v3::{ClientConfig, ConfigStatus};
 use envoy_api::{Any, type_url};
 use expect_test::{Expect, expect};
-use serde_json::Value;
+use serde_json::{Value, json};
 use xds::{Peer, Question};
 
 use crate::answer;
@@ -124,7 +124,9 @@ async fn syncz_has_the_fields_that_istioctl_reads() {
                 "sent": "N",
                 "sentTime": "…"
               },
-              "type.googleapis.com/istio.networking.nds.v1.NameTable": {}
+              "type.googleapis.com/istio.networking.nds.v1.NameTable": {
+                "sentTime": "…"
+              }
             },
             "route_acked": "N",
             "route_sent": "N"
@@ -167,7 +169,6 @@ async fn adsz_shows_who_is_connected_and_what_they_watch() {
               },
               "locality": {
                 "region": "r",
-                "subzone": "",
                 "zone": "z"
               },
               "metadata": {
@@ -219,9 +220,11 @@ async fn config_dump_has_the_parts_that_istioctl_looks_for() {
     let endpoints = &dump["configs"][2]["dynamicEndpointConfigs"][0]["endpointConfig"];
     assert_eq!(endpoints["clusterName"], name);
     let some = mesh.json("/debug/config_dump?proxyID=client-1.default&types=lds,eds").await;
-    assert_eq!(types(&some), ["ListenersConfigDump", "EndpointsConfigDump"]);
+    assert_eq!(types(&some), ["Listener", "Listener", "Listener", "ClusterLoadAssignment"]);
+    let endpoints = mesh.json("/debug/edsz?proxyID=client-1.default").await;
+    assert_eq!(types(&endpoints), ["ClusterLoadAssignment"]);
     let missing = mesh.get("/debug/config_dump").await;
-    assert_eq!(missing, (StatusCode::BAD_REQUEST, "You must provide a proxyID in the query string".into()));
+    assert_eq!(missing, (StatusCode::BAD_REQUEST, "You must provide a proxyID in the query string\n".into()));
     assert_eq!(mesh.get("/debug/config_dump?proxyID=x.y").await.0, StatusCode::NOT_FOUND);
 }
 
@@ -246,8 +249,37 @@ async fn problems_name_file_line_object_field_and_cause() {
               }
             ]"#]],
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_that_clients_read_are_istiods() {
+    let (mesh, _client) = mesh_with_client(&[]).await;
+    for (page, pointer, expected) in [
+        ("adsz", "/clients/0/locality", json!({"region": "r", "zone": "z"})),
+        ("adsz?proxyID=client-1", "/totalClients", json!(1)),
+        ("connections", "/clients/0/watches", Value::Null),
+        ("syncz?namespace=default", "/0/istio_version", json!("1.29.1")),
+        (
+            "syncz",
+            "/0/resources/type.googleapis.com~1istio.networking.nds.v1.NameTable/sentTime",
+            json!("0001-01-01T00:00:00Z"),
+        ),
+        ("config_dump?proxyID=client-1.default&types=CDS", "/configs/0/@type", json!(type_url::CLUSTER)),
+    ] {
+        let shown = mesh.json(&format!("/debug/{page}")).await;
+        assert_eq!(shown.pointer(pointer).unwrap_or(&Value::Null), &expected, "{page} {pointer}: {shown:#}");
+    }
+    let empty = Mesh::empty().await;
+    assert_eq!(empty.get("/debug/adsz").await.1, r#"{"totalClients":0}"#);
     let configz = mesh.json("/debug/configz").await;
-    assert!(configz.as_array().unwrap().iter().any(|object| object["kind"] == "VirtualService"));
+    let routes = configz
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|object| object["metadata"]["name"] == "reviews" && object["kind"] == "VirtualService");
+    let routes = routes.unwrap();
+    assert_eq!(routes["apiVersion"], "networking.istio.io/v1");
+    assert_eq!(routes["metadata"]["namespace"], "default");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,11 @@ pub(super) fn connections(state: &State, _: &Query) -> Result<Value, Refusal> {
 }
 
 fn clients(clients: Vec<Value>) -> Value {
-    json!({"totalClients": clients.len(), "clients": clients})
+    let mut shown = Map::from_iter([("totalClients".to_owned(), clients.len().into())]);
+    if !clients.is_empty() {
+        shown.insert("clients".into(), clients.into());
+    }
+    Value::Object(shown)
 }
 
 fn in_short(connection: &ConnectionStatus) -> Map<String, Value> {
@@ -38,16 +42,25 @@ fn in_full(connection: &ConnectionStatus) -> Value {
     let mut shown = in_short(connection);
     let node = &connection.who.announced;
     let metadata = proxy::metadata(node);
-    shown.insert("labels".into(), proxy::labels(&metadata));
+    let labels = proxy::labels(&metadata);
+    if labels != json!({}) {
+        shown.insert("labels".into(), labels);
+    }
     shown.insert("metadata".into(), metadata);
     if let Some(locality) = &node.locality {
-        let [region, zone, subzone] = [&locality.region, &locality.zone, &locality.sub_zone];
-        shown.insert("locality".into(), json!({"region": region, "zone": zone, "subzone": subzone}));
+        let parts =
+            [("region", &locality.region), ("zone", &locality.zone), ("sub_zone", &locality.sub_zone)];
+        let known = parts.into_iter().filter(|(_, part)| !part.is_empty());
+        let known = known.map(|(name, part)| (name.to_owned(), Value::from(&**part)));
+        shown.insert("locality".into(), Value::Object(known.collect()));
     }
     let watches = connection.types.iter().map(|(url, status)| {
         let names = status.names.iter().map(|name| Value::from(&**name)).collect();
         (url.to_string(), Value::Array(names))
     });
-    shown.insert("watches".into(), Value::Object(watches.collect()));
+    let watches: Map<_, _> = watches.collect();
+    if !watches.is_empty() {
+        shown.insert("watches".into(), Value::Object(watches));
+    }
     Value::Object(shown)
 }

@@ -19,16 +19,19 @@ use crate::State;
 use crate::debug::{Query, Refusal, proxy};
 
 /// The types of a dump by the words that `types` takes.
-const TYPES: [(&str, &str); 3] =
-    [("cds", type_url::CLUSTER), ("lds", type_url::LISTENER), ("rds", type_url::ROUTE)];
+const TYPES: [(&str, &str); 4] = [
+    ("cds", type_url::CLUSTER),
+    ("eds", type_url::ENDPOINT),
+    ("lds", type_url::LISTENER),
+    ("rds", type_url::ROUTE),
+];
 
-/// The dump of the proxy in `proxyID`; with `include_eds` its endpoints too, with `types` only some types, by
-/// type URL or short name.
+/// The dump of the proxy in `proxyID`; with `include_eds` its endpoints too. With `types`, by type URL or short
+/// name, the resources of these types themselves.
 pub(super) fn show(state: &State, query: &Query) -> Result<Value, Refusal> {
     let connection = proxy::asked(state, query)?;
     if let Some(types) = query.get("types") {
-        let dumps = types.split(',').filter_map(|word| of_word(&connection, word));
-        return Ok(rendered(dumps.collect()));
+        return Ok(rendered(types.split(',').flat_map(|word| of_word(&connection, word)).collect()));
     }
     Ok(rendered(whole(&connection, query.has("include_eds"))))
 }
@@ -36,7 +39,7 @@ pub(super) fn show(state: &State, query: &Query) -> Result<Value, Refusal> {
 /// The endpoints of the proxy in `proxyID`.
 pub(super) fn endpoints(state: &State, query: &Query) -> Result<Value, Refusal> {
     let connection = proxy::asked(state, query)?;
-    Ok(json::any(&endpoints_of(&connection)))
+    Ok(rendered(of_word(&connection, type_url::ENDPOINT).collect()))
 }
 
 /// The dump of the proxy called `pod.namespace`, without endpoints.
@@ -69,17 +72,11 @@ fn whole(connection: &ConnectionStatus, with_endpoints: bool) -> Vec<Any> {
     before.into_iter().chain(endpoints).chain(after).collect()
 }
 
-fn of_word(connection: &ConnectionStatus, word: &str) -> Option<Any> {
-    let known = TYPES.iter().find(|(short, _)| word.eq_ignore_ascii_case(short)).map(|(_, url)| *url);
-    match known.unwrap_or(word) {
-        type_url::CLUSTER => Some(clusters(connection)),
-        type_url::LISTENER => Some(listeners(connection)),
-        type_url::ROUTE => Some(routes(connection)),
-        url if url == type_url::ENDPOINT || word.eq_ignore_ascii_case("eds") => {
-            Some(endpoints_of(connection))
-        }
-        _ => None,
-    }
+fn of_word<'a>(connection: &'a ConnectionStatus, word: &str) -> impl Iterator<Item = Any> + use<'a> {
+    let known = TYPES.iter().find(|(short, url)| word.eq_ignore_ascii_case(short) || word == *url);
+    let of_type =
+        |(_, url): &'static (&str, &str)| held(connection, url).map(|(_, resource)| packed(url, &resource));
+    known.into_iter().flat_map(of_type)
 }
 
 fn clusters(connection: &ConnectionStatus) -> Any {

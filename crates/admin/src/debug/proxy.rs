@@ -17,10 +17,10 @@ pub(crate) fn all(state: &State) -> impl Iterator<Item = ConnectionStatus> {
 /// The one that the query names: part of its connection's id, as istiod looks for it.
 pub(super) fn asked(state: &State, query: &Query) -> Result<ConnectionStatus, Refusal> {
     let Some(id) = query.get("proxyID") else {
-        return Err(Refusal::Incomplete("You must provide a proxyID in the query string".into()));
+        return Err(Refusal::Incomplete("You must provide a proxyID in the query string\n".into()));
     };
     find(state, id).ok_or_else(|| {
-        let other = "Proxy not connected to this Pilot instance. It may be connected to another instance.";
+        let other = "Proxy not connected to this Pilot instance. It may be connected to another instance.\n";
         Refusal::NotFound(other.into())
     })
 }

@@ -16,6 +16,9 @@ const FIELDS: [(&str, &str); 5] = [
     ("extensionconfig", type_url::EXTENSION),
 ];
 
+/// How Go writes a time that there was not.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
 /// How far a proxy is with a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -72,8 +75,9 @@ fn resource(status: &TypeStatus) -> Value {
     let mut shown = Map::new();
     if let Some(sent) = &status.sent {
         put(&mut shown, "sent", &sent.nonce);
-        put(&mut shown, "sentTime", &rfc3339(sent.at));
     }
+    let time = status.sent.as_ref().map_or_else(|| NEVER.to_owned(), |sent| rfc3339(sent.at));
+    put(&mut shown, "sentTime", &time);
     if let Some(acked) = &status.acked {
         put(&mut shown, "acked", &acked.nonce);
     }
