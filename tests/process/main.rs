@@ -5,6 +5,9 @@
     reason = "helpers of tests, which are not told from the tests themselves"
 )]
 
+mod problems;
+mod streams;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use model::Problem;
 use model::key::Meta;
-use model::networking::ExportTo;
 
 use crate::Snapshot;
 
@@ -37,15 +36,6 @@ impl Snapshot {
         found.sort();
         found.dedup();
         found.into()
-    }
-}
-
-/// Whether some namespace may see both of two objects.
-fn meet(one: &ExportTo, two: &ExportTo) -> bool {
-    match (one, two) {
-        (ExportTo::Namespaces(one), ExportTo::Namespaces(two)) => one.iter().any(|name| two.contains(name)),
-        (ExportTo::Namespaces(list), _) | (_, ExportTo::Namespaces(list)) => !list.is_empty(),
-        _ => true,
     }
 }
 

@@ -78,6 +78,11 @@ pub fn view(request: &Request) -> Result<(View, Vec<String>), String> {
     Ok((planner.view(&snapshot, &seat, &wanted, Instant::now()), problems))
 }
 
+/// What is wrong with the files, one line each.
+pub fn problems(request: &Request) -> Vec<String> {
+    load(request).1
+}
+
 /// The state of the mesh that the files make, and what is wrong with them.
 fn load(request: &Request) -> (Snapshot, Vec<String>) {
     let (settings, mut problems) = settings::parse(settings::MESH, &request.env);
@@ -196,6 +201,6 @@ mod tests {
         let (_, told) = load(&Request { files, ..Request::default() });
         let [line] = told.as_slice() else { panic!("{told:?}") };
         assert!(line.starts_with("x.yaml:5: DestinationRule a/r: spec.host: "), "{line}");
-        assert!(line.contains("IST0101") && line.ends_with("[unknown-host]"), "{line}");
+        assert!(line.contains("IST0174") && line.ends_with("[unknown-host]"), "{line}");
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use memo::Shared;
-use model::networking::{DestinationRule, ExportTo, ServiceEntry, VirtualService};
+use model::key::Meta;
+use model::networking::{DestinationRule, ExportTo, VirtualService};
 use model::service::UNSPECIFIED;
 use model::{Host, Labels, Problem, Protocol, Registry, Service, Text};
 
-use super::{meet, name};
+use super::name;
 use crate::{MESH, Snapshot, visibility};
 
 /// VirtualServices with one host for the proxies of the mesh: the oldest wins (IST0109). At gateways their
@@ -27,7 +28,7 @@ pub(super) fn virtual_services(snapshot: &Snapshot, found: &mut Vec<Problem>) {
         all.sort_by(|one, two| one.1.meta.order().cmp(&two.1.meta.order()));
         for (at, (export, loser)) in all.iter().enumerate() {
             let mut before = all.iter().take(at);
-            let winner = before.find(|(other, one)| meet(other, export) && one.meta.key != loser.meta.key);
+            let winner = before.find(|(other, one)| other.meets(export) && one.meta.key != loser.meta.key);
             if let Some((_, winner)) = winner {
                 let winner = name(&winner.meta);
                 let detail = format!("{host} has routes by VirtualService {winner}, which wins (IST0109)");
@@ -93,36 +94,40 @@ pub(super) fn sidecars(snapshot: &Snapshot, found: &mut Vec<Problem>) {
     }
 }
 
-/// ServiceEntries that give one port of one host two protocols: the oldest wins.
+/// What a ServiceEntry says of one port.
+struct Wish<'a> {
+    export: ExportTo,
+    protocol: Protocol,
+    /// Its place in the list of ports.
+    at: usize,
+    meta: &'a Meta,
+}
+
+/// ServiceEntries that give one port of one host two protocols: the oldest wins (IST0177).
 pub(super) fn service_entries(snapshot: &Snapshot, found: &mut Vec<Problem>) {
     let default = &snapshot.config.mesh.default_service_export_to;
-    let mut by_host: BTreeMap<&Host, Vec<&Shared<ServiceEntry>>> = BTreeMap::new();
+    let mut by_port: BTreeMap<(&Host, u16), Vec<Wish<'_>>> = BTreeMap::new();
     for entry in snapshot.config.service_entries.values() {
-        entry.hosts.iter().for_each(|host| by_host.entry(host).or_default().push(entry));
-    }
-    let export = |one: &ServiceEntry| visibility::resolve(&one.export_to, default, &one.meta.key.namespace);
-    for (host, mut entries) in by_host.into_iter().filter(|(_, entries)| entries.len() > 1) {
-        entries.sort_by(|one, two| one.meta.order().cmp(&two.meta.order()));
-        for (at, loser) in entries.iter().enumerate() {
-            let before = entries.iter().take(at);
-            for winner in before.filter(|one| meet(&export(one), &export(loser))) {
-                ports(host, winner, loser, found);
+        let export = visibility::resolve(&entry.export_to, default, &entry.meta.key.namespace);
+        for (at, port) in entry.ports.iter().enumerate() {
+            for host in &entry.hosts {
+                let wish = Wish { export: export.clone(), protocol: port.protocol, at, meta: &entry.meta };
+                by_port.entry((host, port.number)).or_default().push(wish);
             }
         }
     }
-}
-
-fn ports(host: &Host, winner: &ServiceEntry, loser: &ServiceEntry, found: &mut Vec<Problem>) {
-    for (at, port) in loser.ports.iter().enumerate() {
-        let same = winner.ports.iter().find(|one| one.number == port.number);
-        if let Some(same) = same.filter(|same| same.protocol != port.protocol) {
-            let (number, protocol) = (port.number, same.protocol);
-            let by = name(&winner.meta);
-            let detail = format!(
-                "port {number} of {host} is {protocol:?} by ServiceEntry {by}, which is older and wins"
-            );
-            let field = format!("spec.ports[{at}].protocol");
-            found.push(Problem::warning(&loser.meta.key, "port-protocol-conflict", field, detail));
+    for ((host, number), mut wishes) in by_port.into_iter().filter(|(_, wishes)| wishes.len() > 1) {
+        wishes.sort_by(|one, two| one.meta.order().cmp(&two.meta.order()));
+        for (at, loser) in wishes.iter().enumerate() {
+            let first = wishes.iter().take(at).find(|one| one.export.meets(&loser.export));
+            if let Some(winner) = first.filter(|first| first.protocol != loser.protocol) {
+                let (protocol, by) = (winner.protocol, name(winner.meta));
+                let detail = format!(
+                    "port {number} of {host} is {protocol:?} by ServiceEntry {by}, which is older and wins (IST0177)"
+                );
+                let field = format!("spec.ports[{}].protocol", loser.at);
+                found.push(Problem::warning(&loser.meta.key, "port-protocol-conflict", field, detail));
+            }
         }
     }
 }
@@ -139,7 +144,7 @@ pub(super) fn listeners(snapshot: &Snapshot, found: &mut Vec<Problem>) {
     for ((address, port), services) in claims {
         for (at, loser) in services.iter().enumerate() {
             let mut before = services.iter().take(at);
-            let winner = before.find(|one| one.host != loser.host && meet(&one.export_to, &loser.export_to));
+            let winner = before.find(|one| one.host != loser.host && one.export_to.meets(&loser.export_to));
             if let Some(winner) = winner {
                 let (host, object) = (&winner.host, &winner.object);
                 let detail = format!(

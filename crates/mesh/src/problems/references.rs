@@ -1,4 +1,4 @@
-//! References to nothing: hosts, ports, subsets, gateways (IST0101, IST0132).
+//! References to nothing: hosts, ports, subsets, gateways (IST0101, IST0132, IST0174).
 
 use std::collections::BTreeSet;
 
@@ -166,7 +166,7 @@ pub(super) fn destination_rules(snapshot: &Snapshot, found: &mut Vec<Problem>) {
     for rule in snapshot.config.destination_rules.values() {
         let host = &rule.host;
         if !host.is_wildcard() && !known.has_host(host) {
-            let detail = format!("there is no service {host}; the rule has no effect (IST0101)");
+            let detail = format!("there is no service {host}; the rule has no effect (IST0174)");
             found.push(Problem::warning(&rule.meta.key, "unknown-host", "spec.host", detail));
         }
     }

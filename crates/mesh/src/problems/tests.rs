@@ -76,6 +76,20 @@ fn of_two_that_want_the_same_the_younger_one_is_told() {
     );
 }
 
+#[test]
+fn only_who_differs_from_the_winner_has_the_wrong_protocol() {
+    let speaks = |id: &str, protocol| {
+        let mut entry = entry(id, "a.com", &[443]);
+        entry.ports[0].protocol = protocol;
+        entry
+    };
+    let config = Config::default()
+        .with(speaks("ns/1", Protocol::Https))
+        .with(speaks("ns/2", Protocol::Tcp))
+        .with(speaks("ns/3", Protocol::Https));
+    assert_eq!(found(config), ["ServiceEntry ns/2 spec.ports[0].protocol port-protocol-conflict"]);
+}
+
 fn gateway(id: &str, servers: &[(u16, Protocol, &str)]) -> Gateway {
     let server = |(number, protocol, host): &(u16, Protocol, &str)| Server {
         name: "".into(),

@@ -31,6 +31,15 @@ pub enum ExportTo {
 }
 
 impl ExportTo {
+    /// Whether some namespace may see what either is of; `Unset` counts as public here too.
+    pub fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Namespaces(one), Self::Namespaces(two)) => one.iter().any(|name| two.contains(name)),
+            (Self::Namespaces(list), _) | (_, Self::Namespaces(list)) => !list.is_empty(),
+            _ => true,
+        }
+    }
+
     /// Whether a namespace may see it; `Unset` counts as public here, so resolve defaults first.
     pub fn contains(&self, namespace: &str) -> bool {
         match self {
