@@ -47,8 +47,8 @@ const OBJECTS: [&str; 4] = [
         "metadata": {"name": "reviews-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "reviews"}},
         "addressType": "IPv4", "ports": [{"name": "http", "port": 9080}],
         "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}]}"#,
-    r#"{"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-        "metadata": {"name": "reviews", "namespace": "default"},
+    r#"{"apiVersion": "networking.istio.io/v1beta1", "kind": "VirtualService",
+        "metadata": {"name": "reviews"},
         "spec": {"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]}}"#,
     r#"{"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
         "metadata": {"name": "broken", "namespace": "default"},
@@ -102,6 +102,12 @@ impl Mesh {
             .unwrap();
         until(|| mesh.state.is_ready()).await;
         mesh
+    }
+
+    /// Puts more objects.
+    pub(crate) async fn apply(&self, objects: &[&str]) {
+        let changes = objects.iter().flat_map(|text| change(text)).collect();
+        self.state.engine.commands.send(Command::Changes(changes)).await.unwrap();
     }
 
     /// The answer to a GET from loopback.

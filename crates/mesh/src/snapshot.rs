@@ -13,7 +13,7 @@ use crate::discovery::Discovery;
 use crate::endpoints::Inputs;
 use crate::{
     AuthnIndex, Collectors, Config, EndpointIndex, GatewayIndex, Member, RouteIndex, RuleIndex, Scope,
-    ScopeInputs, SelectorIndex, ServiceIndex, SidecarIndex, WorkloadIndex,
+    ScopeInputs, SelectorIndex, ServiceIndex, ServiceTarget, SidecarIndex, WorkloadIndex, targets,
 };
 
 /// By scope and mesh configuration.
@@ -91,6 +91,11 @@ impl Snapshot {
     /// What is known of a proxy in this state.
     pub fn member(&self, proxy: &Shared<Proxy>) -> Member {
         Member::new(self, proxy)
+    }
+
+    /// The ports of services that lead to a proxy's workload, by age of the service, then host.
+    pub fn targets(&self, proxy: &Proxy) -> Vec<ServiceTarget> {
+        targets::of(self, proxy, targets::workload_of(self, proxy).map(|workload| &**workload)).0
     }
 
     /// Whether nothing but endpoints is different from `before`, so that every proxy sees the same services

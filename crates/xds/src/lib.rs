@@ -40,6 +40,6 @@ pub use service::{Closing, Config, Discovery, Peer, SERVICE};
 pub use session::{Excess, Limits, Response, Session};
 pub use set::{Change, Changes, Set};
 pub use side::{Health, side_services};
-pub use stats::{Histogram, PUSH_SECONDS, SECONDS, SIZES, Stats, TypeStats};
+pub use stats::{Histogram, PUSH_SECONDS, SECONDS, SEND_SECONDS, SIZES, Stats, TypeStats};
 pub use subscription::{Decision, Difference, Subscription, Waits};
 pub use view::{Kind, Missing, TypeView, View};

@@ -130,7 +130,7 @@ impl<H: Hooks> Discovery<H> {
         let outlet = Outlet::default();
         let call = Call {
             protocol,
-            inbound: Inbound::new(body, protocol, self.shared.config.max_request_bytes),
+            inbound: Inbound::new(body, protocol, self.shared.config.max_request_bytes, self.stats()),
             outlet: outlet.clone(),
             peer: head.extensions.get().map(|Peer(peer)| *peer),
             closing: head.extensions.get().map(|Closing(token)| token.clone()).unwrap_or_default(),

@@ -9,6 +9,8 @@ use crate::order::{LABELS, label_of};
 pub const SECONDS: &[f64] = &[0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
 /// Upper bounds of the buckets of the time to make and send a response, in seconds (`pilot_xds_push_time`).
 pub const PUSH_SECONDS: &[f64] = &[0.01, 0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
+/// Upper bounds of the buckets of the time to send a response, in seconds (`pilot_xds_send_time`).
+pub const SEND_SECONDS: &[f64] = &[0.01, 0.1, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
 /// Upper bounds of the buckets of sizes, in bytes (`pilot_xds_config_size_bytes`).
 pub const SIZES: &[f64] = &[1.0, 1e4, 1e6, 4e6, 1e7, 4e7];
 
@@ -20,6 +22,10 @@ pub struct Stats {
     pub convergence: Histogram,
     /// From a change received to the first response that it causes, per proxy.
     pub queue: Histogram,
+    /// Until the transport has taken a response.
+    pub send_times: Histogram,
+    /// The longest request so far, in bytes.
+    pub longest_request: AtomicU64,
     /// Streams that ended because of an error of the server.
     pub internal_errors: AtomicU64,
 }
@@ -61,6 +67,8 @@ impl Default for Stats {
             types: std::array::from_fn(|_| TypeStats::new()),
             convergence: Histogram::new(SECONDS),
             queue: Histogram::new(SECONDS),
+            send_times: Histogram::new(SEND_SECONDS),
+            longest_request: AtomicU64::new(0),
             internal_errors: AtomicU64::new(0),
         }
     }

@@ -256,8 +256,10 @@ impl<'a, H: Hooks> Stream<'a, H> {
         stats.sizes.note(message.message_len() as f64);
         self.note_response(&response);
         let mut sending = Sending { errors: &stats.send_errors, done: false };
+        let handed = Instant::now();
         self.call.outlet.send(message).await;
         sending.done = true;
+        self.shared.stats.send_times.time(handed.elapsed());
         stats.push_times.time(begun.elapsed());
         if self.progress.sent.replace(response.view.generation) != Some(response.view.generation) {
             self.shared.stats.queue.time(response.view.since.elapsed());

@@ -1,8 +1,10 @@
 //! Metrics: read from the state whenever they are asked for.
 
+mod clusters;
 mod families;
 mod mesh;
 mod names;
+mod proxies;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,8 @@ fn collect(state: &State) -> Vec<MetricFamily> {
     program(state, &mut families);
     streams::collect(state, &mut families);
     mesh::collect(state, &mut families);
+    clusters::collect(&state.snapshot(), &mut families);
+    proxies::collect(state, &mut families);
     families.finish()
 }
 

@@ -24,6 +24,8 @@ pub(super) fn collect(state: &State, families: &mut Families) {
     }
     families.put_histogram(names::QUEUE_TIME, &[], &state.stats.queue);
     families.put_histogram(names::CONVERGENCE_TIME, &[], &state.stats.convergence);
+    families.put_histogram(names::SEND_TIME, &[], &state.stats.send_times);
+    families.put(names::LONGEST_REQUEST, &[], count(&state.stats.longest_request));
     families.put(names::INTERNAL_ERRORS, &[], count(&state.stats.internal_errors));
     refusals(state, families);
 }

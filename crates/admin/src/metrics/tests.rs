@@ -2,27 +2,33 @@
 
 use std::collections::BTreeSet;
 
+use envoy_api::type_url;
 use expect_test::expect;
 
 use super::names::ALL;
-use crate::testing::Mesh;
+use crate::testing::{Mesh, until};
 
 #[test]
 fn names_of_metrics() {
     let mut names: Vec<&str> = ALL.iter().map(|metric| metric.name).collect();
     names.sort_unstable();
     expect![[r#"
+        endpoint_no_pod
         istio_build
         istiod_uptime_seconds
+        pilot_conflict_inbound_listener
         pilot_conflict_outbound_listener_tcp_over_current_tcp
         pilot_debounce_time
         pilot_destrule_subsets
+        pilot_dns_cluster_without_endpoints
+        pilot_duplicate_envoy_clusters
         pilot_eds_no_instances
         pilot_endpoint_not_ready
         pilot_inbound_updates
         pilot_info
         pilot_k8s_cfg_events
         pilot_k8s_reg_events
+        pilot_no_ip
         pilot_proxy_convergence_time
         pilot_proxy_queue_time
         pilot_push_triggers
@@ -42,6 +48,8 @@ fn names_of_metrics() {
         pilot_xds_push_time
         pilot_xds_pushes
         pilot_xds_rds_reject
+        pilot_xds_recv_max
+        pilot_xds_send_time
         pilothouse_changes_without_effect_total
         pilothouse_config_age_seconds
         pilothouse_memo_entries
@@ -86,4 +94,44 @@ async fn every_value_is_of_a_listed_name_and_the_usual_ones_are_there() {
         assert!(text.lines().any(|shown| shown == line), "{line} is missing in\n{text}");
     }
     assert!(text.contains("process_cpu_seconds_total") && text.contains("process_open_fds"));
+}
+
+/// What every one of these metrics counts is there once.
+const TROUBLE: [&str; 6] = [
+    r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "default"},
+        "spec": {"clusterIP": "10.1.0.2", "selector": {"app": "client"}, "ports": [{"name": "http", "port": 80}]}}"#,
+    r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b", "namespace": "default"},
+        "spec": {"clusterIP": "10.1.0.3", "selector": {"app": "client"}, "ports": [{"name": "tcp", "port": 80}]}}"#,
+    r#"{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "a-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "a"}},
+        "addressType": "IPv4", "ports": [{"name": "http", "port": 80}],
+        "endpoints": [{"addresses": ["10.0.0.9"], "targetRef": {"kind": "Pod", "name": "gone"}}]}"#,
+    r#"{"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": {"name": "x", "namespace": "one"},
+        "spec": {"hosts": ["x.com"], "resolution": "DNS", "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}]}}"#,
+    r#"{"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": {"name": "x", "namespace": "two"},
+        "spec": {"hosts": ["x.com"], "resolution": "STATIC", "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}]}}"#,
+    r#"{"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "x", "namespace": "one"},
+        "spec": {"host": "x.com", "subsets": [{"name": "none", "labels": {"version": "none"}}]}}"#,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_is_counted() {
+    let mesh = Mesh::small().await;
+    let _client = mesh.client(&[(type_url::CLUSTER, &[])], &[]).await;
+    until(|| mesh.state.connections.list().iter().any(|one| !one.types.is_empty())).await;
+    let shows = async |lines: &[&str]| {
+        let text = mesh.get("/metrics").await.1;
+        lines.iter().all(|line| text.lines().any(|shown| shown == *line))
+    };
+    assert!(shows(&["pilot_no_ip 1", "pilot_conflict_inbound_listener 0", "endpoint_no_pod 0"]).await);
+    mesh.apply(&TROUBLE).await;
+    until(|| mesh.state.snapshot().services.all().count() == 5).await;
+    let expected = [
+        "pilot_no_ip 0",
+        "pilot_conflict_inbound_listener 1",
+        "pilot_duplicate_envoy_clusters 1",
+        "pilot_dns_cluster_without_endpoints 1",
+        "endpoint_no_pod 1",
+    ];
+    assert!(shows(&expected).await, "{}", mesh.get("/metrics").await.1);
 }
