@@ -8,6 +8,7 @@ mod logs;
 mod pages;
 mod parts;
 mod proxy_status;
+mod tag;
 mod tolerant;
 mod translate;
 mod version;
@@ -39,6 +40,8 @@ enum Command {
     Bootstrap(bootstrap::Arguments),
     /// Print how far each connected proxy is.
     ProxyStatus(proxy_status::Arguments),
+    /// Names for revisions, which namespaces can be labelled with.
+    Tag(tag::Arguments),
     /// Print the version.
     Version(version::Arguments),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::ProxyStatus(arguments) => proxy_status::run(&arguments),
+        Command::Tag(arguments) => tag::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),
     };
     match result {

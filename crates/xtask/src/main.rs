@@ -7,6 +7,7 @@ mod app;
 mod demo;
 mod mutate;
 mod repo;
+mod rootfs;
 mod suites;
 mod tidy;
 mod tools;
@@ -49,6 +50,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<std::ffi::OsString>,
     },
+    /// The image's root file system in a folder: what it holds, how large it is, and whether the program runs in it.
+    Rootfs(rootfs::RootfsArguments),
     /// The table of speeds and sizes, each with its limit.
     Bench,
     /// Coverage-guided fuzzing, one minute a target.
@@ -79,6 +82,7 @@ fn run(chore: &Chore) -> Result<()> {
         // Parsed for its help and its errors; the target reads the same words again.
         Chore::Corpus(_) => suites::corpus(std::env::args_os().skip(2).collect()),
         Chore::Kube { words } => suites::kube(words.clone()),
+        Chore::Rootfs(arguments) => rootfs::run(arguments),
         Chore::Bench => suites::bench(),
         Chore::Fuzz => suites::fuzz(),
         Chore::Mutate(arguments) => mutate::run(arguments),

@@ -38,6 +38,7 @@ pub(crate) fn test() -> Result<()> {
         stage("tests", || {
             let mut tests = repo::cargo();
             tests.env("PILOTHOUSE_ENVOY", tools::install()?.envoy);
+            tests.env("PILOTHOUSE_KUBECTL", tools::kubectl()?);
             tests.envs(corpus_folder()?.map(|folder| ("PILOTHOUSE_CORPUS", folder)));
             repo::run(tests.args(["test", "--workspace", "--no-fail-fast", "--locked"]))
         }),

@@ -62,6 +62,11 @@ pub(crate) fn install() -> Result<Tools> {
     Ok(Tools { envoy: ENVOY.install(&folder())? })
 }
 
+/// The client of a cluster, which renders kustomizations without one.
+pub(crate) fn kubectl() -> Result<PathBuf> {
+    KUBECTL.install(&folder())
+}
+
 /// What the cluster suite runs beside Envoy.
 pub(crate) struct ClusterTools {
     pub(crate) kubectl: PathBuf,
@@ -73,7 +78,7 @@ pub(crate) struct ClusterTools {
 
 /// Makes sure of the cluster suite's tools; the first time takes a quarter of an hour on two cores.
 pub(crate) fn install_for_cluster() -> Result<ClusterTools> {
-    let kubectl = KUBECTL.install(&folder())?;
+    let kubectl = kubectl()?;
     let kubetest = modules::KUBETEST.install(&folder())?;
     let reference = modules::REFERENCE.install(&folder())?;
     Ok(ClusterTools { kubectl, kubetest, reference })
