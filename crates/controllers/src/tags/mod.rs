@@ -185,11 +185,8 @@ fn asked_by<'a>(revision: &'a str, tag: &'a str) -> &'a str {
 /// Tags are values of labels and parts of names.
 fn check_name(tag: &str) -> Result<(), Error> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let ends = |byte: &u8| *byte != b'-';
-    let bytes = tag.as_bytes();
-    let is_well_formed = bytes.iter().copied().all(inner)
-        && bytes.first().is_some_and(|byte| ends(byte))
-        && bytes.last().is_some_and(|byte| ends(byte));
+    let is_well_formed =
+        !tag.is_empty() && tag.bytes().all(inner) && !tag.starts_with('-') && !tag.ends_with('-');
     // The longest object is the Service, whose name is a DNS label.
     if is_well_formed && objects::SERVICE.len() + tag.len() <= 63 {
         Ok(())
