@@ -26,7 +26,9 @@ const fn need(
 }
 
 /// What a watcher does.
-const WATCH: &[&str] = &["get", "list", "watch"];
+const WATCH: &[&str] = &["list", "watch"];
+/// What a watcher of Go's does.
+const READ: &[&str] = &["get", "list", "watch"];
 
 /// In every namespace.
 pub(crate) const CLUSTER: &[Need] = &[
@@ -48,7 +50,7 @@ pub(crate) const CLUSTER: &[Need] = &[
     ),
     need("security.istio.io", &["peerauthentications"], WATCH, "crates/sources/src"),
     need("apiextensions.k8s.io", &["customresourcedefinitions"], WATCH, "crates/sources/src"),
-    need("", &["configmaps"], WATCH, "crates/sources/src"),
+    need("", &["configmaps"], READ, "crates/sources/src"),
     need("", &["configmaps"], &["create", "update"], "crates/controllers/src"),
     need(
         "admissionregistration.k8s.io",
@@ -70,18 +72,18 @@ pub(crate) const HOME: &[Need] = &[
 /// What istiod's chart grants in every namespace, as far as it matters here (istiod-surface 2.10): no manifest of ours may
 /// ask for more, so that Pilothouse runs under the chart's rights.
 pub(crate) const CHART: &[Need] = &[
-    need("", &["services", "pods", "nodes", "namespaces", "endpoints", "secrets"], WATCH, CHARTS),
+    need("", &["services", "pods", "nodes", "namespaces", "endpoints", "secrets"], READ, CHARTS),
     need("", &["configmaps"], &["create", "get", "list", "watch", "update"], CHARTS),
     need("", &["services", "serviceaccounts"], ALL, CHARTS),
-    need("discovery.k8s.io", &["endpointslices"], WATCH, CHARTS),
-    need("networking.istio.io", &["*"], WATCH, CHARTS),
+    need("discovery.k8s.io", &["endpointslices"], READ, CHARTS),
+    need("networking.istio.io", &["*"], READ, CHARTS),
     need("networking.istio.io", &["workloadentries", "workloadentries/status"], ALL, CHARTS),
-    need("security.istio.io", &["*"], WATCH, CHARTS),
-    need("telemetry.istio.io", &["*"], WATCH, CHARTS),
-    need("extensions.istio.io", &["*"], WATCH, CHARTS),
-    need("networking.k8s.io", &["ingresses", "ingressclasses"], WATCH, CHARTS),
-    need("gateway.networking.k8s.io", &["*"], WATCH, CHARTS),
-    need("apiextensions.k8s.io", &["customresourcedefinitions"], WATCH, CHARTS),
+    need("security.istio.io", &["*"], READ, CHARTS),
+    need("telemetry.istio.io", &["*"], READ, CHARTS),
+    need("extensions.istio.io", &["*"], READ, CHARTS),
+    need("networking.k8s.io", &["ingresses", "ingressclasses"], READ, CHARTS),
+    need("gateway.networking.k8s.io", &["*"], READ, CHARTS),
+    need("apiextensions.k8s.io", &["customresourcedefinitions"], READ, CHARTS),
     need(
         "admissionregistration.k8s.io",
         &["mutatingwebhookconfigurations"],

@@ -1,11 +1,11 @@
 //! The image's root file system without an engine: what `Containerfile` copies, assembled in a folder, measured, and run.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -123,6 +123,8 @@ fn inside(root: &Path, words: &[&str]) -> Command {
         mount --bind \"$root\" \"$root\"
         mount -o remount,bind,ro \"$root\"
         mount -t tmpfs -o mode=0700,uid=1337,gid=1337 tmpfs \"$root/var/run/secrets/istio-dns\"
+        echo '{apiVersion: v1, kind: Namespace, metadata: {name: default}}' > \"$root/var/run/secrets/istio-dns/mesh.yaml\"
+        chmod 0644 \"$root/var/run/secrets/istio-dns/mesh.yaml\"
         exec chroot --userspec=1337:1337 \"$root\" /usr/local/bin/pilot-discovery \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-euc", script, "sh"]).arg(root).args(words);
@@ -140,7 +142,9 @@ fn serves(root: &Path) -> Result<()> {
         "--monitoringAddr=",
     ];
     let mut child = inside(root, &words).stderr(Stdio::piped()).spawn().context("starting the program")?;
-    let asked = ready(&mut child);
+    // It is read from until it ends, since a program whose words nobody takes may end of that.
+    let mut said = BufReader::new(child.stderr.take().context("reading what it says")?);
+    let asked = ready(&mut said);
     let ended = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     let status = child.wait().context("waiting for its end")?;
     let address = asked?;
@@ -150,22 +154,25 @@ fn serves(root: &Path) -> Result<()> {
 }
 
 /// Where it said that it serves readiness, once it is ready.
-fn ready(child: &mut Child) -> Result<String> {
-    let said = child.stderr.take().context("reading what it says")?;
+fn ready(said: &mut impl BufRead) -> Result<String> {
     let mut lines = String::new();
-    for line in BufReader::new(said).lines() {
+    for line in said.lines() {
         let line = line?;
         if let Some(address) = address(&line) {
-            let answer = (0..50).find_map(|_| {
-                std::thread::sleep(Duration::from_millis(100));
-                get_ready(address).ok().filter(|answer| answer.contains(" 200 "))
-            });
-            ensure!(answer.is_some(), "it was not ready within five seconds");
+            ensure!(becomes_ready(address), "it was not ready within five seconds");
             return Ok(address.to_owned());
         }
         lines = lines + &line + "\n";
     }
     bail!("it ended and said:\n{lines}")
+}
+
+#[allow(clippy::disallowed_methods, reason = "no runtime waits here")]
+fn becomes_ready(address: &str) -> bool {
+    (0..50).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        get_ready(address).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+    })
 }
 
 /// The address in the line that says where readiness is served.
