@@ -5,11 +5,13 @@
     reason = "helpers of tests, which are not told from the tests themselves"
 )]
 
+mod flags;
 mod problems;
 mod streams;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -55,14 +57,23 @@ impl Running {
 
     /// The next line that has this in it.
     fn says(&self, part: &str) -> String {
+        let [line] = self.says_all([part]);
+        line
+    }
+
+    /// The next lines that have these in them, in whatever order they come.
+    fn says_all<const N: usize>(&self, parts: [&str; N]) -> [String; N] {
         let end = Instant::now() + PATIENCE;
-        loop {
+        let mut found = parts.map(|_| String::new());
+        while let Some((missing, _)) = parts.iter().zip(&found).find(|(_, found)| found.is_empty()) {
             let left = end.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("never said: {part}"));
-            if line.contains(part) {
-                return line;
+            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("never said: {missing}"));
+            let mut places = parts.iter().zip(&mut found);
+            if let Some((_, place)) = places.find(|(part, place)| place.is_empty() && line.contains(**part)) {
+                *place = line;
             }
         }
+        found
     }
 
     /// Where it serves proxies.
@@ -158,10 +169,52 @@ fn a_broken_mesh_configuration_is_told_with_its_place() {
     fs::write(&mesh, "a: [\n").unwrap();
     let line = running.says("not-yaml");
     assert!(
-        line.contains(&format!("{}:", mesh.display())) && line.contains("what it said before stays"),
+        line.contains(&format!("{}:", mesh.display())) && line.contains("what it said before holds"),
         "{line}"
     );
     assert!(translate(running.folder.path()).contains("mesh.yaml:"));
+    fs::remove_file(&mesh).unwrap();
+    running.says("there is no such file; what it said before holds [file-gone]");
+    fs::write(&mesh, "trustDomain: there\n").unwrap();
+    running.says("MeshConfig mesh: this is not wrong any more [file-gone]");
+}
+
+#[test]
+fn an_empty_folder_is_ready_and_what_becomes_of_it_is_told() {
+    let running = Running::start(&["--log_output_level", "default:debug,nonsense:debug"], &[]);
+    running.says("no scope 'nonsense'");
+    let [http, grpc, line] = running.says_all(["serving readiness", "serving xDS", "pilothouse "]);
+    let [http, grpc] = [http, grpc].map(|line| line.rsplit_once("address=").unwrap().1.to_owned());
+    let config = running.folder.path().join("config");
+    assert!(line.contains(&*config.to_string_lossy()) && line.contains(" 0 objects of 0 files"), "{line}");
+    let end = Instant::now() + PATIENCE;
+    while !get(&http, "/ready").starts_with("HTTP/1.1 200 ") {
+        assert!(Instant::now() < end, "never ready");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let broken =
+        "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\nspec: {egress: 1}\n";
+    fs::write(config.join("a.yaml"), broken).unwrap();
+    running.says("a.yaml:4: Sidecar default/a: spec.egress: ");
+    fs::write(config.join("a.yaml"), broken.replace("{egress: 1}", "{}")).unwrap();
+    running.says("a.yaml:4: Sidecar default/a: spec.egress: this is not wrong any more [wrong-type]");
+    running.says("1 objects changed, 0 removed: Sidecar default/a");
+    std::os::unix::fs::symlink("nothing", config.join("b.yaml")).unwrap();
+    running.says("b.yaml: the link leads to nothing; nothing of it is served [dangling-link]");
+    assert!(proxy_status(&grpc).status.success());
+    running.says_all(["somebody asks", "somebody has asked"]);
+    assert!(get(&http, "/debug/problems").contains("\"dangling-link\""));
+    assert!(
+        get(&http, "/metrics").contains("pilothouse_problems{code=\"dangling-link\",severity=\"error\"} 1")
+    );
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 fn translate(folder: &Path) -> String {

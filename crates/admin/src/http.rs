@@ -13,6 +13,9 @@ use crate::access::is_allowed;
 use crate::debug::{self, Query, Refusal};
 use crate::{State, metrics};
 
+/// Why proxies are not served yet.
+const NOT_READY: &str = "the configuration has not been read yet\n";
+
 /// The pages of both HTTP ports: `/ready`, `/version`, `/metrics`, `/debug` and what is below it.
 ///
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: debug pages are for loopback peers
@@ -28,9 +31,12 @@ pub fn router(state: State) -> Router {
         .with_state(state)
 }
 
-/// 200 once proxies are served, else 503 (istiod-surface 1.7).
-async fn ready(Shown(state): Shown<State>) -> StatusCode {
-    if state.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+/// 200 once proxies are served, else 503 (istiod-surface 1.7); here with the reason.
+async fn ready(Shown(state): Shown<State>) -> (StatusCode, &'static str) {
+    match state.is_ready() {
+        true => (StatusCode::OK, ""),
+        false => (StatusCode::SERVICE_UNAVAILABLE, NOT_READY),
+    }
 }
 
 /// `version-revision-status`, without a line's end (istiod-surface 9.6).

@@ -65,7 +65,10 @@ fn scrub(value: &mut Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_follows_the_first_state() {
     let empty = Mesh::empty().await;
-    assert_eq!(empty.get("/ready").await, (StatusCode::SERVICE_UNAVAILABLE, String::new()));
+    assert_eq!(
+        empty.get("/ready").await,
+        (StatusCode::SERVICE_UNAVAILABLE, "the configuration has not been read yet\n".to_owned())
+    );
     let mesh = Mesh::small().await;
     assert_eq!(mesh.get("/ready").await, (StatusCode::OK, String::new()));
     assert_eq!(mesh.get("/version").await.1, "1.30.0-abc-Clean");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Key, Text};
+use crate::{Key, Kind, Text};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,7 +36,9 @@ pub struct Problem {
     pub field: Text,
     /// The cause, in words for the person who has only the log.
     pub detail: Text,
-    /// The line in the object's file where the field stands, from 1; 0 if it is not known.
+    /// The file, where it is not the one that the object is read from.
+    pub file: Option<Text>,
+    /// The line in that file where the field stands, from 1; 0 if it is not known.
     pub line: u32,
 }
 
@@ -49,6 +51,7 @@ impl Problem {
             code,
             field: field.into(),
             detail: detail.into(),
+            file: None,
             line: 0,
         }
     }
@@ -57,11 +60,25 @@ impl Problem {
     pub fn warning(key: &Key, code: &'static str, field: impl Into<Text>, detail: impl Into<Text>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(key, code, field, detail) }
     }
+
+    /// One line with its place: the file that its object is read from (or its own), and the line there.
+    pub fn located(&self, file: &str, line: u32) -> String {
+        let (file, line) =
+            (self.file.as_deref().unwrap_or(file), if self.line > 0 { self.line } else { line });
+        match (file, line) {
+            ("", _) => self.to_string(),
+            (file, 0) => format!("{file}: {self}"),
+            (file, line) => format!("{file}:{line}: {self}"),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.key)?;
+        // A file is named by its place.
+        if self.key.kind != Kind::File {
+            write!(f, "{}: ", self.key)?;
+        }
         if !self.field.is_empty() {
             write!(f, "{}: ", self.field)?;
         }

@@ -3,8 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value as Json, json};
+
+use crate::usage::host_and_port;
 
 /// Who the Envoy is, and where Pilothouse listens.
 #[derive(Args)]
@@ -13,10 +16,10 @@ pub(crate) struct Arguments {
     #[arg(long = "type", value_enum, default_value = "sidecar")]
     kind: Kind,
     /// The pod's name.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     name: String,
     /// The pod's namespace.
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_parser = NonEmptyStringValueParser::new())]
     namespace: String,
     /// The pod's address.
     #[arg(long)]
@@ -25,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long = "serviceAccount", default_value = "default")]
     service_account: String,
     /// Where Pilothouse listens for plaintext gRPC, host:port.
-    #[arg(long = "discoveryAddress", default_value = "127.0.0.1:15010")]
+    #[arg(long = "discoveryAddress", default_value = "127.0.0.1:15010", value_parser = host_and_port)]
     discovery_address: String,
     /// Where Envoy's administration page listens.
     #[arg(long = "adminAddress", default_value = "127.0.0.1:15000")]

@@ -1,18 +1,17 @@
 //! `discovery`: flags, wiring, ports, shutdown.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use model::Change;
 use model::parse::Context;
 use model::settings::Settings;
-use model::{Change, Severity};
-use pilothouse::{offline, settings};
+use pilothouse::settings;
 use push::{Command, Engine, Handle, Limits};
-use sources::MeshFile;
+use sources::{MeshFile, MeshText};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -20,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 use xds::{Health, Keep, Plain};
 
 use crate::address::ListenAddress;
+use crate::logs::Levels;
 use crate::parts::Parts;
+use crate::telling::{self, Reports, Start};
+use crate::usage::Usage;
 use crate::{logs, pages};
 
 /// How the control plane runs; flags have istiod's names.
@@ -29,9 +31,9 @@ pub(crate) struct Arguments {
     /// The folder of YAML and JSON files to serve, read recursively and watched.
     #[arg(long = "configDir")]
     config_dir: Option<PathBuf>,
-    /// MeshConfig in YAML, over the built-in defaults; watched.
-    #[arg(long = "meshConfig", default_value = "./etc/istio/config/mesh")]
-    mesh_config: PathBuf,
+    /// MeshConfig in YAML, over the built-in defaults; watched [default: ./etc/istio/config/mesh]
+    #[arg(long = "meshConfig")]
+    mesh_config: Option<PathBuf>,
     /// Plaintext gRPC; empty for none.
     #[arg(long = "grpcAddr", default_value = ":15010")]
     grpc: ListenAddress,
@@ -67,11 +69,14 @@ pub(crate) struct Arguments {
     max_connection_age: Option<Duration>,
     /// Which log lines: scope:level, with commas between.
     #[arg(long = "log_output_level", default_value = "default:info")]
-    log_levels: String,
+    log_levels: Levels,
     /// Log lines as JSON.
     #[arg(long = "log_as_json")]
     log_as_json: bool,
 }
+
+/// Where MeshConfig is mounted.
+const MESH_CONFIG: &str = "./etc/istio/config/mesh";
 
 fn go_duration(text: &str) -> Result<Duration, String> {
     model::parse::proxy::duration(text).ok_or_else(|| "a duration is written like 30s or 1m30s".to_owned())
@@ -93,11 +98,14 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     let Some(folder) = &arguments.config_dir else {
         bail!("--configDir DIR is needed: a folder of files is what is served, no cluster");
     };
+    if [&arguments.grpc, &arguments.http, &arguments.monitoring].iter().all(|address| address.is_empty()) {
+        bail!(Usage("--grpcAddr, --httpAddr and --monitoringAddr are all empty: nothing would be served"));
+    }
     tell_unused(arguments);
     let (settings, process) = settings(arguments);
     let grpc = arguments.grpc.listen().await?;
     let http = [arguments.http.listen().await?, arguments.monitoring.listen().await?];
-    let (mut working, handle) = work(folder, &arguments.mesh_config, settings, &process)?;
+    let (mut working, handle) = work(folder, arguments.mesh_config.as_deref(), settings, &process)?;
     let shutdown = CancellationToken::new();
     let hooks = push::Discovery::new(handle.clone());
     let (server, health) = discovery_server(&hooks, &process).await?;
@@ -127,14 +135,18 @@ async fn serve(arguments: &Arguments) -> Result<()> {
 /// Starts what makes views of files.
 fn work(
     folder: &Path,
-    mesh: &Path,
+    mesh: Option<&Path>,
     settings: Settings,
     process: &settings::Process,
 ) -> Result<(Parts, Handle)> {
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
     let (engine, handle, inbox) = Engine::new(settings);
-    let file = MeshFile::new(mesh, context.clone());
-    let mesh = sources::watch_file(mesh).context("watching the mesh's configuration")?;
+    let begun = Instant::now();
+    let path = mesh.unwrap_or(Path::new(MESH_CONFIG));
+    let file = MeshFile::new(path, context.clone());
+    let file = if mesh.is_some() { file.expected() } else { file };
+    let start = Start { folder: folder.to_owned(), mesh: path.to_owned(), begun };
+    let mesh = sources::watch_file(path).context("watching the mesh's configuration")?;
     let changes = sources::watch(folder, context)?;
     let mut working = Parts::default();
     let limits = Limits { after: process.debounce_after, max: process.debounce_max };
@@ -143,8 +155,8 @@ fn work(
         let ended = engine.await;
         ended.map_or_else(Into::into, |()| anyhow!("nobody is left to send it anything"))
     });
-    working.start("the teller of problems", tell(handle.snapshots.clone()));
-    working.start("the feed of configuration", feed(changes, (mesh, file), handle.clone()));
+    working.start("the teller of problems", telling::between(handle.snapshots.clone()));
+    working.start("the feed of configuration", feed(changes, (mesh, file), handle.clone(), start));
     Ok((working, handle))
 }
 
@@ -231,10 +243,13 @@ fn keep(arguments: &Arguments, process: &settings::Process) -> Keep {
 /// without it. Answers why it ends.
 async fn feed(
     mut changes: mpsc::Receiver<Vec<Change>>,
-    (mut mesh, mut file): (mpsc::Receiver<Option<String>>, MeshFile),
+    (mut mesh, mut file): (mpsc::Receiver<MeshText>, MeshFile),
     engine: Handle,
+    start: Start,
 ) -> anyhow::Error {
-    let mut first = mesh.recv().await.flatten().map(|text| file.read(Some(&text)));
+    let mut reports = Reports::default();
+    let mut start = Some(start);
+    let mut first = mesh.recv().await.map(|text| file.see(&text));
     loop {
         let mut batch: Vec<Change> = first.take().into_iter().collect();
         tokio::select! {
@@ -243,50 +258,17 @@ async fn feed(
                 None => return anyhow!("the folder is not watched any more"),
             },
             text = mesh.recv() => match text {
-                Some(text) => batch.push(file.read(text.as_deref())),
+                Some(text) => batch.push(file.see(&text)),
                 None => return anyhow!("the mesh's configuration is not watched any more"),
             },
         }
-        batch.iter().for_each(report);
+        if let Some(start) = start.take() {
+            start.tell(&batch);
+        }
+        batch.iter().for_each(|change| reports.note(change));
         if engine.commands.send(Command::Changes(batch)).await.is_err() {
             return anyhow!("the engine has ended");
         }
-    }
-}
-
-/// One line for each thing that is wrong with an object.
-fn report(change: &Change) {
-    for (problem, line) in change.problems.iter().zip(offline::lines(change)) {
-        log(problem.severity, &line);
-    }
-}
-
-/// How long after a change it is told what is wrong between objects.
-const QUIET: Duration = Duration::from_millis(200);
-
-/// One line for each thing that has come to be wrong between objects; a moment after changes, so that proxies
-/// are served first and what is told holds.
-async fn tell(mut snapshots: Snapshots) -> anyhow::Error {
-    let mut told = BTreeSet::new();
-    while snapshots.changed().await.is_ok() {
-        tokio::time::sleep(QUIET).await;
-        let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let found = match tokio::task::spawn_blocking(move || offline::between(&snapshot)).await {
-            Ok(found) => found,
-            Err(error) => return error.into(),
-        };
-        for (problem, line) in found.iter().filter(|(problem, _)| !told.contains(problem)) {
-            log(problem.severity, line);
-        }
-        told = found.into_iter().map(|(problem, _)| problem).collect();
-    }
-    anyhow!("the engine has ended")
-}
-
-fn log(severity: Severity, line: &str) {
-    match severity {
-        Severity::Error => tracing::error!("{line}"),
-        Severity::Warning => tracing::warn!("{line}"),
     }
 }
 

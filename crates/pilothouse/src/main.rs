@@ -8,9 +8,14 @@ mod logs;
 mod pages;
 mod parts;
 mod proxy_status;
+<<<<<<< HEAD
 mod tag;
+=======
+mod telling;
+>>>>>>> 7cd3b55 (Bad input is told with what becomes of it, and when it is over; the log says what there is and who comes and goes)
 mod tolerant;
 mod translate;
+mod usage;
 mod version;
 
 use std::process::ExitCode;
@@ -34,7 +39,7 @@ enum Command {
     /// Run the control plane.
     Discovery(discovery::Arguments),
     /// Print what a proxy would be served, from files and without a server; bad objects are told on standard
-    /// error and leave the exit status 0.
+    /// error and leave the exit status 0, unless --strict is given.
     Translate(translate::Arguments),
     /// Print a bootstrap with which a stock Envoy attaches to Pilothouse.
     Bootstrap(bootstrap::Arguments),
@@ -60,7 +65,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -2,16 +2,17 @@
 //! that the server serves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use envoy_api::{Name, type_url};
 use memo::Shared;
 use mesh::Snapshot;
 use model::parse::Context;
-use model::{Change, Problem};
+use model::{Change, Key, Problem, Severity, Text};
 use push::{Engine, Planner, Wanted};
 use serde_json::Value as Json;
-use sources::{File, Folder, MeshFile};
+use sources::{File, Folder, MeshFile, Seen, Trouble};
 use tokio::time::Instant;
 use xds::View;
 
@@ -22,6 +23,8 @@ use crate::settings;
 pub struct Request {
     /// Files as (path, text).
     pub files: Vec<(String, String)>,
+    /// What is there and cannot be read, with why.
+    pub unreadable: Vec<(String, Trouble)>,
     /// MeshConfig as YAML, over the built-in defaults.
     pub mesh: Option<String>,
     /// Where that was read, for messages.
@@ -43,6 +46,38 @@ pub struct Answer {
     pub resources: BTreeMap<String, Vec<(String, Json)>>,
     /// What is wrong with the input, one line each.
     pub problems: Vec<String>,
+    /// How many of these are errors.
+    pub errors: usize,
+}
+
+/// Something that is wrong, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What is wrong.
+    pub problem: Problem,
+    /// The file of its object, may be empty.
+    pub file: Text,
+    /// Where its object begins there, if the problem has no line of its own; 0 if that is not known.
+    pub line: u32,
+}
+
+impl Told {
+    /// What it is about, whatever is told of it.
+    pub fn subject(&self) -> (&Key, &str, &str) {
+        (&self.problem.key, self.problem.code, &self.problem.field)
+    }
+
+    /// The line that tells that it is not wrong any more.
+    pub fn mended(&self) -> String {
+        let problem = Problem { detail: "this is not wrong any more".into(), ..self.problem.clone() };
+        problem.located(&self.file, self.line)
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem.located(&self.file, self.line))
+    }
 }
 
 const TYPES: [(&str, &str); 5] = [
@@ -55,7 +90,8 @@ const TYPES: [(&str, &str); 5] = [
 
 /// What a proxy would be served, or why its node is refused.
 pub fn translate(request: &Request) -> Result<Answer, String> {
-    let (view, problems) = view(request)?;
+    let (snapshot, found) = load(request);
+    let view = view_of(&snapshot, request)?;
     let names =
         |kind: &str| request.names.get(kind).into_iter().flatten().map(|name| Name::from(name.as_str()));
     let shown = TYPES
@@ -63,68 +99,81 @@ pub fn translate(request: &Request) -> Result<Answer, String> {
         .filter(|(short, _)| request.types.is_empty() || request.types.iter().any(|one| one == short));
     let resources =
         shown.map(|(short, url)| ((*short).to_owned(), resources(&view, url, names(short).collect())));
-    Ok(Answer { resources: resources.collect(), problems })
+    Ok(Answer { resources: resources.collect(), problems: found.lines, errors: found.errors })
 }
 
 /// The view that a proxy would be served, and what is wrong with the files; or why its node is refused.
 pub fn view(request: &Request) -> Result<(View, Vec<String>), String> {
-    let (snapshot, problems) = load(request);
+    let (snapshot, found) = load(request);
+    Ok((view_of(&snapshot, request)?, found.lines))
+}
+
+fn view_of(snapshot: &Snapshot, request: &Request) -> Result<View, String> {
     let proxy = push::proxy(&node(&request.node)?)?;
     let member = snapshot.member(&Shared::new(proxy));
     let routes = request.names.get("rds").into_iter().flatten().map(|name| Name::from(name.as_str()));
     let wanted = Wanted { routes: routes.collect(), ..Wanted::default() };
     let mut planner = Planner::default();
     let seat = planner.seat(member, None);
-    Ok((planner.view(&snapshot, &seat, &wanted, Instant::now()), problems))
+    Ok(planner.view(snapshot, &seat, &wanted, Instant::now()))
+}
+
+/// What is wrong, one line each, and how many of these are errors.
+struct Found {
+    lines: Vec<String>,
+    errors: usize,
 }
 
 /// What is wrong with the files, one line each.
 pub fn problems(request: &Request) -> Vec<String> {
-    load(request).1
+    load(request).1.lines
 }
 
 /// The state of the mesh that the files make, and what is wrong with them.
-fn load(request: &Request) -> (Snapshot, Vec<String>) {
-    let (settings, mut problems) = settings::parse(settings::MESH, &request.env);
+fn load(request: &Request) -> (Snapshot, Found) {
+    let (settings, mut lines) = settings::parse(settings::MESH, &request.env);
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
     let mut folder = Folder::new(context.clone());
     let files = request
         .files
         .iter()
-        .map(|(path, text)| File { path: path.as_str().into(), text: Some(text.clone()) });
-    let mut changes = folder.update(files);
+        .map(|(path, text)| File { path: path.as_str().into(), text: Some(text.clone()) }.into());
+    let unreadable = request.unreadable.iter().cloned();
+    let troubles = unreadable.map(|(path, trouble)| Seen::Trouble(path.as_str().into(), trouble));
+    let mut changes = folder.update(files.chain(troubles));
     if let Some(text) = &request.mesh {
         changes.push(MeshFile::new(&request.mesh_path, context).read(Some(text)));
     }
-    problems.extend(changes.iter().flat_map(lines));
+    let mut found: Vec<Told> = changes.iter().flat_map(told).collect();
     let (mut engine, _handle, _commands) = Engine::new(settings);
     engine.change(changes, Instant::now());
-    problems.extend(between(engine.snapshot()).into_iter().map(|(_, line)| line));
-    (engine.snapshot().clone(), problems)
+    found.extend(between(engine.snapshot()));
+    let errors = found.iter().filter(|told| told.problem.severity == Severity::Error).count();
+    lines.extend(found.iter().map(ToString::to_string));
+    (engine.snapshot().clone(), Found { lines, errors })
+}
+
+/// The problems of a change.
+pub fn told(change: &Change) -> Vec<Told> {
+    let told =
+        |problem: &Problem| Told { problem: problem.clone(), file: change.origin.file.clone(), line: 0 };
+    change.problems.iter().map(told).collect()
 }
 
 /// The problems of a change as lines with their place.
 pub fn lines(change: &Change) -> impl Iterator<Item = String> {
-    change.problems.iter().map(|problem| line(problem, &change.origin.file, problem.line))
+    change.problems.iter().map(|problem| problem.located(&change.origin.file, 0))
 }
 
-/// What is wrong between objects, each with a line that tells it with the place of its object.
-pub fn between(snapshot: &Snapshot) -> Vec<(Problem, String)> {
+/// What is wrong between objects.
+pub fn between(snapshot: &Snapshot) -> Vec<Told> {
     let told = |problem: Problem| {
         let record = snapshot.config.origins.get(&problem.key);
-        let (file, first) = record.map_or(("", 0), |record| (&*record.origin.file, record.origin.line));
-        let line = line(&problem, file, if problem.line > 0 { problem.line } else { first });
-        (problem, line)
+        let place = record.map(|record| (record.origin.file.clone(), record.origin.line));
+        let (file, line) = place.unwrap_or_else(|| ("".into(), 0));
+        Told { problem, file, line }
     };
     snapshot.problems().iter().cloned().map(told).collect()
-}
-
-fn line(problem: &Problem, file: &str, line: u32) -> String {
-    match (file, line) {
-        ("", _) => problem.to_string(),
-        (file, 0) => format!("{file}: {problem}"),
-        (file, line) => format!("{file}:{line}: {problem}"),
-    }
 }
 
 /// A node in JSON as the message on the wire.
@@ -184,7 +233,7 @@ mod tests {
     fn told(folders: &[&str]) -> Vec<String> {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/bookinfo");
         let read = |folder: &&str| sources::read_folder(&example.join(folder)).unwrap().0;
-        load(&Request { files: folders.iter().flat_map(read).collect(), ..Request::default() }).1
+        load(&Request { files: folders.iter().flat_map(read).collect(), ..Request::default() }).1.lines
     }
 
     #[test]
@@ -199,7 +248,8 @@ mod tests {
                     metadata: {name: r, namespace: a}\nspec: {host: none}\n";
         let files = vec![("x.yaml".to_owned(), text.to_owned())];
         let (_, told) = load(&Request { files, ..Request::default() });
-        let [line] = told.as_slice() else { panic!("{told:?}") };
+        let [line] = told.lines.as_slice() else { panic!("{:?}", told.lines) };
+        assert_eq!(told.errors, 0, "it is a warning");
         assert!(line.starts_with("x.yaml:5: DestinationRule a/r: spec.host: "), "{line}");
         assert!(line.contains("IST0174") && line.ends_with("[unknown-host]"), "{line}");
     }

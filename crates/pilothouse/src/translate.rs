@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use pilothouse::offline::{Request, translate};
 use serde_json::{Map, Value as Json, json};
@@ -19,51 +19,81 @@ pub(crate) struct Arguments {
     /// The folder of YAML and JSON files, read recursively.
     #[arg(long = "configDir")]
     config_dir: PathBuf,
-    /// The proxy's node in JSON.
+    /// The proxy's node in JSON, or a bootstrap that has it.
     #[arg(long)]
     node: PathBuf,
     /// MeshConfig in YAML, over the built-in defaults.
     #[arg(long = "meshConfig")]
     mesh_config: Option<PathBuf>,
     /// Types to print: cds, eds, lds, rds, and nds for a proxy that captures DNS; all if none is named.
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = kind)]
     types: Vec<String>,
     /// Names to ask for beside those that the proxy would, as TYPE=NAME.
-    #[arg(long, value_delimiter = ',')]
-    names: Vec<String>,
+    #[arg(long, value_delimiter = ',', value_parser = name)]
+    names: Vec<(String, String)>,
+    /// End with status 1 if any object is bad.
+    #[arg(long)]
+    strict: bool,
+    /// Print for people: on many lines.
+    #[arg(long)]
+    pretty: bool,
+}
+
+fn kind(text: &str) -> Result<String, String> {
+    let kind = text.to_ascii_lowercase();
+    match TYPES.contains(&kind.as_str()) {
+        true => Ok(kind),
+        false => Err(format!("no type '{text}'; types are {}", TYPES.join(", "))),
+    }
+}
+
+fn name(text: &str) -> Result<(String, String), String> {
+    let (of, name) = text.split_once('=').ok_or("write TYPE=NAME")?;
+    Ok((kind(of)?, name.to_owned()))
 }
 
 /// Prints the resources to standard output and problems to standard error.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let node = fs::read_to_string(&arguments.node)
         .with_context(|| format!("reading {}", arguments.node.display()))?;
-    for kind in arguments.types.iter().filter(|kind| !TYPES.contains(&kind.as_str())) {
-        eprintln!("--types {kind}: there is nothing of it; types are {}", TYPES.join(", "));
-    }
     let mesh = arguments.mesh_config.as_deref().map(read).transpose()?;
     let (files, unreadable) = sources::read_folder(&arguments.config_dir)?;
     let request = Request {
         files,
+        unreadable,
         mesh,
         mesh_path: arguments.mesh_config.clone().unwrap_or_default(),
         env: pilothouse::settings::environment(),
-        node: serde_json::from_str(&node).with_context(|| format!("{}", arguments.node.display()))?,
+        node: within(serde_json::from_str(&node).with_context(|| format!("{}", arguments.node.display()))?),
         types: arguments.types.clone(),
-        names: names(&arguments.names)?,
+        names: names(&arguments.names),
     };
     let answer = translate(&request).map_err(|error| anyhow!("{}: {error}", arguments.node.display()))?;
-    for problem in unreadable.iter().chain(&answer.problems) {
+    for problem in &answer.problems {
         eprintln!("{problem}");
     }
     let types = answer.resources.into_iter().map(|(kind, list)| {
         let list = list.into_iter().map(|(name, resource)| json!({"name": name, "resource": resource}));
         (kind, Json::Array(list.collect()))
     });
-    print(&Json::Object(types.collect::<Map<_, _>>()))
+    let shown = Json::Object(types.collect::<Map<_, _>>());
+    print(&if arguments.pretty { format!("{shown:#}") } else { shown.to_string() })?;
+    if arguments.strict && answer.errors > 0 {
+        bail!("errors in the configuration: {}", answer.errors);
+    }
+    Ok(())
+}
+
+/// The node, also of a bootstrap as Envoy reads it.
+fn within(mut given: Json) -> Json {
+    match given.get_mut("node") {
+        Some(node) if node.is_object() => node.take(),
+        _ => given,
+    }
 }
 
 /// Somebody who has read enough closes the pipe.
-fn print(answer: &Json) -> Result<()> {
+fn print(answer: &str) -> Result<()> {
     match writeln!(std::io::stdout().lock(), "{answer}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("printing"),
         _ => Ok(()),
@@ -74,12 +104,10 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
 
-fn names(words: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
+fn names(given: &[(String, String)]) -> BTreeMap<String, Vec<String>> {
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for word in words {
-        let (kind, name) =
-            word.split_once('=').with_context(|| format!("--names {word}: write TYPE=NAME"))?;
-        names.entry(kind.to_owned()).or_default().push(name.to_owned());
+    for (kind, name) in given {
+        names.entry(kind.clone()).or_default().push(name.clone());
     }
-    Ok(names)
+    names
 }

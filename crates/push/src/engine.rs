@@ -17,6 +17,7 @@ use xds::View;
 use crate::pace::{Limits, Pace};
 use crate::planner::{Planner, Seat, Wanted};
 use crate::stats::Stats;
+use crate::touched::Touched;
 use crate::wishes::{Wish, Wishes};
 
 /// Commands that wait for the engine; whoever has another one waits too.
@@ -134,7 +135,8 @@ impl Engine {
                     if self.snapshot.generation == 0 {
                         later.append(&mut at_once);
                     }
-                    if !later.is_empty() {
+                    // An empty folder is a state as well.
+                    if !later.is_empty() || self.snapshot.generation == 0 {
                         since = if waiting.is_empty() { now } else { since };
                         pace.note(now);
                         waiting.append(&mut later);
@@ -176,10 +178,15 @@ impl Engine {
     pub fn change(&mut self, changes: Vec<Change>, since: Instant) {
         let mut changed = self.snapshot.generation == 0;
         let mut causes = BTreeSet::new();
+        let mut touched = Touched::default();
         for change in changes {
             let known = self.config.origins.get(&change.key).is_some();
             causes.insert(self.stats.note(&change, known));
-            changed |= self.config.apply(change);
+            let (key, is_gone) = (change.key.clone(), change.value.is_none());
+            if self.config.apply(change) {
+                touched.note(&key, is_gone);
+                changed = true;
+            }
         }
         if !changed {
             self.stats.same();
@@ -195,7 +202,17 @@ impl Engine {
         let before = std::mem::replace(&mut self.snapshot, next);
         self.stats.snapshots.time(begun.elapsed());
         self.published.send_replace(Arc::new(self.snapshot.clone()));
+        let made = begun.elapsed();
         self.plan_all(&before, since);
+        touched.tell(before.generation == 0);
+        tracing::debug!(
+            generation = self.snapshot.generation,
+            proxies = self.proxies.len(),
+            waited = ?begun.saturating_duration_since(since),
+            snapshot = ?made,
+            views = ?begun.elapsed().saturating_sub(made),
+            "{touched}"
+        );
     }
 
     /// Makes everybody's view. Where only endpoints have changed, who sees what stays as it was.
@@ -270,7 +287,12 @@ fn publish(views: &watch::Sender<Arc<View>>, view: View) {
 
 /// Endpoint changes do not wait for configuration that is being coalesced.
 fn waits(change: &Change) -> bool {
-    !matches!(change.key.kind, Kind::EndpointSlice | Kind::Pod | Kind::WorkloadEntry | Kind::Node)
+    !is_of_endpoints(change.key.kind)
+}
+
+/// Whether objects of a kind come and go as workloads do.
+pub(crate) fn is_of_endpoints(kind: Kind) -> bool {
+    matches!(kind, Kind::EndpointSlice | Kind::Pod | Kind::WorkloadEntry | Kind::Node)
 }
 
 async fn sleep_until(due: Option<Instant>) {

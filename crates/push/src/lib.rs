@@ -16,6 +16,7 @@ mod pace;
 mod planner;
 mod route_sets;
 mod stats;
+mod touched;
 mod wishes;
 
 pub use engine::{Command, Engine, Handle, Inbox};

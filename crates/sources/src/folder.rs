@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::parse::Context;
-use model::{Change, Key, Origin, Problem, Text};
+use model::{Change, Key, Kind, Origin, Problem, Text};
 
 use crate::pod_slices::PodSlices;
-use crate::reading::{Objects, read};
+use crate::reading::{Object, Objects, read};
+use crate::{Seen, Trouble, trouble::Extent};
 
 /// A file as it was read.
 #[derive(Clone, Debug)]
@@ -36,10 +37,10 @@ impl Folder {
     }
 
     /// Takes files as they are now; the answer is what that changes, of which some may be no change at all.
-    pub fn update(&mut self, files: impl IntoIterator<Item = File>) -> Vec<Change> {
+    pub fn update(&mut self, seen: impl IntoIterator<Item = impl Into<Seen>>) -> Vec<Change> {
         let mut touched = BTreeSet::new();
-        for file in files {
-            self.take(file, &mut touched);
+        for seen in seen {
+            self.take(seen.into(), &mut touched);
         }
         let mut changes: Vec<Change> = touched.iter().map(|key| self.change(key)).collect();
         changes.extend(self.slices.update(&changes, &self.context));
@@ -47,25 +48,49 @@ impl Folder {
     }
 
     /// Puts one file in and notes the keys of which it says something else than before.
-    fn take(&mut self, file: File, touched: &mut BTreeSet<Key>) {
-        let before = self.files.remove(&file.path).unwrap_or_default();
-        let after = match &file.text {
-            Some(text) => read(&file.path, text, &before, &self.context),
-            None => Objects::new(),
+    fn take(&mut self, seen: Seen, touched: &mut BTreeSet<Key>) {
+        let (Seen::File(File { path, .. }) | Seen::Trouble(path, _)) = &seen;
+        let path = path.clone();
+        let before = self.files.remove(&path).unwrap_or_default();
+        let after = match seen {
+            Seen::File(File { text: Some(text), .. }) => read(&path, &text, &before, &self.context),
+            Seen::File(_) => Objects::new(),
+            Seen::Trouble(_, trouble) => self.troubled(&path, &trouble, before.clone()),
         };
         let differs = |key: &&Key| before.get(*key) != after.get(*key);
         for key in before.keys().chain(after.keys()).filter(differs) {
             touched.insert(key.clone());
             if !after.contains_key(key) {
-                self.let_go(key, &file.path);
+                self.let_go(key, &path);
             }
         }
         for key in after.keys().filter(|key| !before.contains_key(*key)) {
-            self.holders.entry(key.clone()).or_default().insert(file.path.clone());
+            self.holders.entry(key.clone()).or_default().insert(path.clone());
         }
-        if file.text.is_some() {
-            self.files.insert(file.path, after);
+        if !after.is_empty() {
+            self.files.insert(path, after);
         }
+    }
+
+    /// What there was stays where something cannot be read; only what was wrong with it is another thing.
+    fn troubled(&self, path: &Text, trouble: &Trouble, mut objects: Objects) -> Objects {
+        let key = Key {
+            cluster: self.context.cluster.clone(),
+            kind: Kind::File,
+            namespace: "".into(),
+            name: path.clone(),
+        };
+        let serves = |objects: &Objects| objects.values().any(|object| object.value.is_some());
+        let below = |file: &Text| match trouble.extent {
+            Extent::Everything => true,
+            _ => file.strip_prefix(&**path).is_some_and(|rest| rest.starts_with('/')),
+        };
+        let is_known =
+            serves(&objects) || self.files.iter().any(|(file, objects)| below(file) && serves(objects));
+        let problems = vec![trouble.problem(&key, is_known)];
+        let origin = Arc::new(Origin { file: path.clone(), ..Origin::default() });
+        objects.insert(key, Object { value: None, origin, problems });
+        objects
     }
 
     fn let_go(&mut self, key: &Key, path: &Text) {
@@ -85,14 +110,16 @@ impl Folder {
             return Change { key: key.clone(), value: None, origin: Arc::default(), problems: Vec::new() };
         };
         let mut problems = winner.problems.clone();
-        problems.extend(found.map(|loser| duplicate(key, &loser.origin)));
+        problems.extend(found.map(|loser| duplicate(key, &winner.origin, &loser.origin)));
         Change { key: key.clone(), value: winner.value.clone(), origin: winner.origin.clone(), problems }
     }
 }
 
-pub(crate) fn duplicate(key: &Key, origin: &Origin) -> Problem {
-    let detail = format!("there is another one in {}:{}; that one is ignored", origin.file, origin.line);
-    Problem::error(key, "duplicate-name", "metadata.name", detail)
+/// Told of the one that does not count, whose author looks for it.
+pub(crate) fn duplicate(key: &Key, winner: &Origin, loser: &Origin) -> Problem {
+    let detail = format!("another one in {}:{} counts; this one is not served", winner.file, winner.line);
+    let problem = Problem::error(key, "duplicate-name", "metadata.name", detail);
+    Problem { file: Some(loser.file.clone()), line: loser.line, ..problem }
 }
 
 #[cfg(test)]
@@ -124,8 +151,12 @@ mod tests {
     fn the_first_path_wins_and_the_other_is_reported() {
         let mut folder = folder();
         let both = folder.update([file("b.yaml", &namespace("one")), file("a.yaml", &namespace("one"))]);
-        assert_eq!(shape(&both), ["one true duplicate-name:0"]);
+        assert_eq!(shape(&both), ["one true duplicate-name:1"]);
         assert_eq!(&*both[0].origin.file, "a.yaml");
+        let told = both[0].problems[0].located(&both[0].origin.file, 0);
+        let expected = "b.yaml:1: Namespace one: metadata.name: another one in a.yaml:1 counts; this one is not \
+                        served [duplicate-name]";
+        assert_eq!(told, expected);
         let gone = folder.update([File { path: "a.yaml".into(), text: None }]);
         assert_eq!(&*gone[0].origin.file, "b.yaml");
     }
@@ -152,10 +183,52 @@ mod tests {
         ] {
             let changes = folder.update([file("a.yaml", broken)]);
             assert_eq!(shape(&changes), [format!("a.yaml false {told}")]);
-            assert!(changes[0].problems[0].detail.ends_with("what the file said before stays"));
+            assert!(changes[0].problems[0].detail.ends_with("; what the file said before is still served"));
         }
         let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n";
         assert_eq!(shape(&folder.update([file("a.yaml", other)])), ["a.yaml false ", "one false "]);
+    }
+
+    #[test]
+    fn what_becomes_of_an_object_is_said() {
+        let rule = |spec: &str| {
+            format!(
+                "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: a}}\nspec: {spec}\n"
+            )
+        };
+        let mut folder = folder();
+        let mut end = |text: String| {
+            let changes = folder.update([file("a.yaml", &text)]);
+            let detail = changes[0].problems.last().map(|problem| problem.detail.to_string());
+            detail.unwrap_or_default().rsplit_once("; ").unwrap_or_default().1.to_owned()
+        };
+        assert_eq!(end(rule("{egress: 1}")), "the object is not served");
+        assert_eq!(end(rule("{egress: [{hosts: [x]}]}")), "the field is left out, the rest is served");
+        assert_eq!(end(rule("{egress: 1}")), "its last good state is still served");
+        assert_eq!(end("a: [".into()), "what the file said before is still served");
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_holds_until_it_is_mended() {
+        let mut folder = folder();
+        let trouble = |code, extent| Trouble { code, cause: "no".into(), extent };
+        let mut see = |seen: Seen| {
+            let told = |change: &Change| {
+                let problems = change.problems.iter().map(|problem| problem.located(&change.origin.file, 0));
+                problems.collect::<Vec<_>>().join(" ")
+            };
+            folder.update([seen]).iter().map(told).collect::<Vec<_>>()
+        };
+        see(file("b/a.yaml", &namespace("one")).into());
+        let broken = Seen::Trouble("b/a.yaml".into(), trouble("x", Extent::File));
+        assert_eq!(see(broken.clone()), ["b/a.yaml: no; what it said before is still served [x]"]);
+        assert_eq!(see(broken), [""; 0], "nothing new");
+        assert_eq!(see(file("b/a.yaml", &namespace("one")).into()), [""]);
+        let below = Seen::Trouble("b".into(), trouble("y", Extent::Folder));
+        assert_eq!(see(below), ["b: no; what its files said before is still served [y]"]);
+        assert_eq!(see(File { path: "b".into(), text: None }.into()), [""]);
+        let beside = Seen::Trouble("a".into(), trouble("z", Extent::Folder));
+        assert_eq!(see(beside), ["a: no; nothing of it is served [z]"]);
     }
 
     #[test]

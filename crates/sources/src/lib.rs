@@ -14,6 +14,7 @@ mod notices;
 mod pod_slices;
 mod reading;
 mod spans;
+mod trouble;
 mod walk;
 mod watch;
 mod watch_file;
@@ -21,6 +22,7 @@ mod yaml;
 
 pub use folder::{File, Folder};
 pub use mesh_file::MeshFile;
-pub use watch::{PathAndText, WatchError, read_folder, watch};
-pub use watch_file::watch_file;
+pub use trouble::{Seen, Trouble};
+pub use watch::{Files, WatchError, read_folder, watch};
+pub use watch_file::{MeshText, watch_file};
 pub use yaml::yaml;

@@ -7,14 +7,16 @@ use model::mesh_config::MeshConfig;
 use model::parse::{Context, parse_mesh_config};
 use model::{Change, Key, Kind, Origin, Problem, Severity, Text, Value};
 
+use crate::MeshText;
 use crate::spans::Places;
 use crate::yaml::yaml;
 
-/// The file with MeshConfig. While it is broken, what it said last holds.
+/// The file with MeshConfig. While it is broken, gone or cannot be read, what it said last holds.
 pub struct MeshFile {
     path: Text,
     key: Key,
     good: Option<MeshConfig>,
+    is_expected: bool,
 }
 
 impl MeshFile {
@@ -26,15 +28,31 @@ impl MeshFile {
             namespace: "".into(),
             name: "mesh".into(),
         };
-        Self { path: (*path.to_string_lossy()).into(), key, good: None }
+        Self { path: (*path.to_string_lossy()).into(), key, good: None, is_expected: false }
     }
 
-    /// What the file changes with this text; without one it is gone, and the defaults hold.
+    /// A file that somebody has named: if there is none of that name, it is told.
+    #[must_use]
+    pub fn expected(self) -> Self {
+        Self { is_expected: true, ..self }
+    }
+
+    /// What it changes that the file was found like this.
+    pub fn see(&mut self, seen: &MeshText) -> Change {
+        match seen {
+            Ok(text) => self.read(text.as_deref()),
+            Err(trouble) => self.unread(trouble.code, &trouble.cause),
+        }
+    }
+
+    /// What the file changes with this text; without one there is no such file.
     pub fn read(&mut self, text: Option<&str>) -> Change {
         let key = self.key.clone();
         let Some(text) = text else {
-            self.good = None;
-            return Change { key, value: None, origin: Arc::default(), problems: Vec::new() };
+            return match self.good.is_some() || self.is_expected {
+                true => self.unread("file-gone", "there is no such file"),
+                false => self.change(Vec::new()),
+            };
         };
         let mut problems = Vec::new();
         let value = match yaml(text) {
@@ -51,18 +69,29 @@ impl MeshFile {
         }
         match value {
             Some(_) => self.good = value,
-            None => problems.iter_mut().for_each(|problem| say_what_holds(problem, self.good.is_some())),
+            None => problems.iter_mut().for_each(|problem| self.say_what_holds(problem)),
         }
-        let origin = Arc::new(Origin { file: self.path.clone(), line: 1, ..Origin::default() });
-        let value = self.good.clone().map(|mesh| Value::MeshConfig(Box::new(mesh)));
-        Change { key, value, origin, problems }
+        self.change(problems)
     }
-}
 
-fn say_what_holds(problem: &mut Problem, is_known: bool) {
-    let holds = if is_known { "what it said before stays" } else { "the defaults hold" };
-    if problem.severity == Severity::Error {
-        problem.detail = format!("{}; {holds}", problem.detail).into();
+    /// The file has no text, and what it said before stays.
+    fn unread(&self, code: &'static str, cause: &str) -> Change {
+        let mut problem = Problem::error(&self.key, code, "", cause);
+        self.say_what_holds(&mut problem);
+        self.change(vec![problem])
+    }
+
+    fn change(&self, problems: Vec<Problem>) -> Change {
+        let origin = Arc::new(Origin { file: self.path.clone(), ..Origin::default() });
+        let value = self.good.clone().map(|mesh| Value::MeshConfig(Box::new(mesh)));
+        Change { key: self.key.clone(), value, origin, problems }
+    }
+
+    fn say_what_holds(&self, problem: &mut Problem) {
+        let holds = if self.good.is_some() { "what it said before holds" } else { "the defaults hold" };
+        if problem.severity == Severity::Error {
+            problem.detail = format!("{}; {holds}", problem.detail).into();
+        }
     }
 }
 
@@ -83,19 +112,33 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_keeps_the_last_good_state_and_a_removed_one_does_not() {
+    fn a_file_that_is_broken_or_gone_keeps_the_last_good_state() {
         let mut file = file();
+        assert!(file.read(None).problems.is_empty(), "nobody has named it");
         let good = file.read(Some("trustDomain: here\n"));
         assert_eq!((trust_domain(&good), good.problems.len()), (Some("here"), 0));
         for broken in ["a: [", "trustDomain: [1]", "proxyListenPort: 99999999"] {
             let change = file.read(Some(broken));
             assert_eq!(trust_domain(&change), Some("here"), "{broken}");
             assert_eq!(&*change.origin.file, "etc/mesh.yaml");
-            assert!(change.problems[0].detail.ends_with("; what it said before stays"), "{broken}");
+            assert!(change.problems[0].detail.ends_with("; what it said before holds"), "{broken}");
             assert_eq!(change.problems[0].line, 1, "{broken}");
         }
-        assert!(file.read(None).value.is_none());
-        assert!(file.read(Some("a: [")).value.is_none(), "nothing is left of what was removed");
+        let gone = file.read(None);
+        assert_eq!((trust_domain(&gone), gone.problems[0].code), (Some("here"), "file-gone"));
+        let emptied = file.read(Some(""));
+        assert_eq!((trust_domain(&emptied), emptied.problems.len()), (Some("cluster.local"), 0));
+    }
+
+    #[test]
+    fn a_file_that_was_named_and_is_not_there_is_told() {
+        let change = file().expected().read(None);
+        let told = change.problems[0].located(&change.origin.file, 0);
+        assert_eq!(
+            told,
+            "etc/mesh.yaml: MeshConfig mesh: there is no such file; the defaults hold [file-gone]"
+        );
+        assert!(change.value.is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the system notices of changes to files, gathered until somebody asks.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -83,12 +84,21 @@ impl Wanted {
                 self.files.extend(event.paths);
                 self.all = true;
             }
+            // What is made whole, as links are: nobody will close it.
+            EventKind::Create(CreateKind::File) => {
+                self.files.extend(event.paths.into_iter().filter(|path| is_whole(path)));
+            }
             EventKind::Create(CreateKind::Folder | CreateKind::Other) | EventKind::Remove(_) => {
                 self.all = true;
             }
             _ => self.all |= event.need_rescan(),
         }
     }
+}
+
+/// Whether something new is no file that is being written: a link, a second name of a file, a pipe.
+fn is_whole(path: &Path) -> bool {
+    is_config(path) && path.symlink_metadata().is_ok_and(|facts| !facts.is_file() || facts.nlink() > 1)
 }
 
 fn is_file(path: &Path) -> bool {

@@ -23,6 +23,22 @@ pub(crate) struct Object {
     pub(crate) problems: Vec<Problem>,
 }
 
+impl Object {
+    /// Says with each error what becomes of it; `is_known` if there is a last good state.
+    fn say_what_holds(&mut self, is_known: bool) {
+        let holds = match (&self.value, is_known) {
+            (None, true) => "its last good state is still served",
+            (None, false) => "the object is not served",
+            (Some(_), _) => "the field is left out, the rest is served",
+        };
+        let is_open = |problem: &&mut Problem| {
+            let is_said = self.value.is_some() && SAID.iter().any(|word| problem.detail.contains(word));
+            problem.severity == Severity::Error && problem.code != "duplicate-name" && !is_said
+        };
+        self.problems.iter_mut().filter(is_open).for_each(|problem| add(problem, holds));
+    }
+}
+
 /// The objects of a file; those of `before` stay where the document that held them has broken.
 pub(crate) fn read(path: &Text, text: &str, before: &Objects, context: &Context) -> Objects {
     let cluster = context.cluster.clone();
@@ -70,11 +86,8 @@ impl Reading<'_> {
         }
     }
 
-    fn tell(&mut self, mut problem: Problem) {
-        if problem.severity == Severity::Error {
-            self.is_broken = true;
-            problem.detail = format!("{}; what the file said before stays", problem.detail).into();
-        }
+    fn tell(&mut self, problem: Problem) {
+        self.is_broken |= problem.severity == Severity::Error;
         self.told.push(problem);
     }
 
@@ -96,14 +109,21 @@ impl Reading<'_> {
         match self.objects.entry(key) {
             Entry::Vacant(entry) => drop(entry.insert(object)),
             Entry::Occupied(mut entry) => {
-                let problem = duplicate(&entry.key().clone(), &object.origin);
+                let problem = duplicate(entry.key(), &entry.get().origin, &object.origin);
                 entry.get_mut().problems.push(problem);
             }
         }
     }
 
     fn finish(mut self, before: &Objects) -> Objects {
-        keep_last_good(before, &mut self.objects, self.is_broken);
+        for (key, object) in &mut self.objects {
+            let is_known = before.get(key).is_some_and(|old| old.value.is_some());
+            object.say_what_holds(is_known);
+        }
+        let keeps = keep_last_good(before, &mut self.objects, self.is_broken);
+        for problem in self.told.iter_mut().filter(|problem| problem.severity == Severity::Error) {
+            add(problem, if keeps { "what the file said before is still served" } else { "it is left out" });
+        }
         if !self.told.is_empty() {
             let origin = Arc::new(Origin { file: self.path.clone(), ..Origin::default() });
             self.objects.insert(self.file, Object { value: None, origin, problems: self.told });
@@ -120,7 +140,10 @@ fn list(value: &Json) -> Option<&[Json]> {
 
 /// What was good before stays for an object that is of no use now, and is what is shown of it; and, if it cannot
 /// be told which object a document was meant to be, for those that are not seen again.
-fn keep_last_good(before: &Objects, now: &mut Objects, is_broken: bool) {
+///
+/// Whether anything was of the second kind.
+fn keep_last_good(before: &Objects, now: &mut Objects, is_broken: bool) -> bool {
+    let mut keeps = false;
     for (key, old) in before.iter().filter(|(_, old)| old.value.is_some()) {
         match now.get_mut(key) {
             Some(new) if new.value.is_none() => {
@@ -128,8 +151,20 @@ fn keep_last_good(before: &Objects, now: &mut Objects, is_broken: bool) {
                 let object = old.origin.object.clone();
                 new.origin = Arc::new(Origin { object, ..Origin::clone(&new.origin) });
             }
-            None if is_broken => drop(now.insert(key.clone(), old.clone())),
+            None if is_broken => {
+                keeps = true;
+                now.insert(key.clone(), old.clone());
+            }
             _ => {}
         }
     }
+    keeps
+}
+
+/// Ends of what is wrong that say already what becomes of it.
+const SAID: [&str; 6] =
+    ["left out", "ignored", "is taken", "counts as", "not served", "answered with an error"];
+
+fn add(problem: &mut Problem, what_holds: &str) {
+    problem.detail = format!("{}; {what_holds}", problem.detail).into();
 }

@@ -12,16 +12,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::notices::Notices;
+use crate::trouble::text;
 use crate::walk::{self, Found, is_config, walk};
-use crate::{File, Folder};
+use crate::{File, Folder, Seen, Trouble};
 
 /// How long a removal waits to be seen as part of something larger: a folder that vanishes, a file that
 /// is written anew.
 pub(crate) const REMOVAL_DELAY: Duration = Duration::from_millis(50);
 /// How long after a comparison that could not see everything there is another.
-const RETRY: Duration = Duration::from_secs(1);
-/// The largest file that is read.
-const LARGEST: u64 = 64 << 20;
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
 /// How many batches of changes wait for who takes them.
 pub(crate) const WAITING: usize = 1024;
 
@@ -29,7 +28,7 @@ pub(crate) const WAITING: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// It cannot be read.
-    #[error("cannot read the folder {path}: {source}")]
+    #[error("cannot read the folder {path}")]
     Read {
         /// The folder.
         path: PathBuf,
@@ -37,9 +36,9 @@ pub enum WatchError {
         source: io::Error,
     },
     /// The system gives no notice of changes.
-    #[error("cannot watch the folder {path}: {source}")]
+    #[error("cannot watch {path}")]
     Notify {
-        /// The folder.
+        /// The folder, or the file.
         path: PathBuf,
         /// Why.
         source: notify::Error,
@@ -49,10 +48,11 @@ pub enum WatchError {
 /// Reads a folder, recursively, and goes on to watch it: the first message on the channel is everything,
 /// later ones are what each save changes. Ends when the receiver is gone.
 ///
-/// A file or a folder in it that cannot be read is told once and tried again; what it said before stays.
+/// A file or a folder in it that cannot be read is a problem while that lasts; what it said before stays.
 pub fn watch(root: &Path, context: Context) -> Result<mpsc::Receiver<Vec<Change>>, WatchError> {
     // What is told of a change is told by whole paths, by which files are known as well.
     let root = &std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+    readable(root)?;
     let failed = |source| WatchError::Notify { path: root.to_owned(), source };
     let mut notices = Notices::new().map_err(failed)?;
     notices.watch(root).map_err(failed)?;
@@ -61,50 +61,48 @@ pub fn watch(root: &Path, context: Context) -> Result<mpsc::Receiver<Vec<Change>
         root: root.to_owned(),
         folder: Folder::new(context),
         stamps: BTreeMap::new(),
-        troubles: Troubles::default(),
+        troubled: BTreeSet::new(),
+        is_torn: false,
         comparison: None,
         changes,
         notices,
     };
-    let found = readable(root, task.walk())?;
-    let everything = task.read_all(&found.files);
-    let everything = task.folder.update(everything);
+    let everything = task.compare_all();
+    let everything = task.take(everything);
     task.plan_retry();
     tokio::spawn(task.run(everything));
     Ok(receiver)
 }
 
-/// What was found, unless the folder itself could not be read.
-fn readable(root: &Path, mut found: Found) -> Result<Found, WatchError> {
-    match found.unreadable.iter().position(|(folder, _)| folder == root) {
-        None => Ok(found),
-        Some(at) => {
-            let (path, source) = found.unreadable.swap_remove(at);
-            Err(WatchError::Read { path, source })
-        }
-    }
+/// An error if the folder itself cannot be read.
+fn readable(root: &Path) -> Result<(), WatchError> {
+    let read = std::fs::read_dir(root).map(drop);
+    read.map_err(|source| WatchError::Read { path: root.to_owned(), source })
 }
 
-/// A file's path, and its text.
-pub type PathAndText = (String, String);
+/// What is in a folder: paths with texts, and paths with what keeps them from being read.
+pub type Files = (Vec<(String, String)>, Vec<(String, Trouble)>);
 
-/// The files of a folder, read once, and a line for each file or folder that cannot be read.
+/// The files of a folder, read once.
 ///
 /// # Errors
 /// If the folder itself cannot be read.
-pub fn read_folder(root: &Path) -> Result<(Vec<PathAndText>, Vec<String>), WatchError> {
-    let found = readable(root, walk(root, walk::list))?;
-    let told = |path: &Path, error: &io::Error| format!("{}: cannot be read: {error}", shown(root, path));
-    let mut problems: Vec<String> =
-        found.unreadable.iter().map(|(folder, error)| told(folder, error)).collect();
+pub fn read_folder(root: &Path) -> Result<Files, WatchError> {
+    readable(root)?;
+    let found = walk(root, walk::list);
+    let told = |(folder, error): &(PathBuf, io::Error)| {
+        (shown(root, folder).to_string(), Trouble::of_folder(error, folder == root))
+    };
+    let mut troubles: Vec<_> = found.unreadable.iter().map(told).collect();
     let mut files = Vec::new();
     for path in &found.files {
-        match read(root, path) {
-            Ok(file) => files.extend(file.text.map(|text| (file.path.to_string(), text))),
-            Err(error) => problems.push(told(path, &error)),
+        let name = shown(root, path).to_string();
+        match text(path) {
+            Ok(text) => files.extend(text.map(|text| (name, text))),
+            Err(trouble) => troubles.push((name, trouble)),
         }
     }
-    Ok((files, problems))
+    Ok((files, troubles))
 }
 
 struct Task {
@@ -112,7 +110,10 @@ struct Task {
     folder: Folder,
     /// How every file stood when it was read, so that comparing the folder reads only what is another file.
     stamps: BTreeMap<PathBuf, Stamp>,
-    troubles: Troubles,
+    /// Files and folders that cannot be read or watched.
+    troubled: BTreeSet<PathBuf>,
+    /// Whether something went away while it was looked at.
+    is_torn: bool,
     /// When the whole folder is to be compared.
     comparison: Option<Instant>,
     changes: mpsc::Sender<Vec<Change>>,
@@ -139,7 +140,7 @@ impl Task {
             return;
         }
         loop {
-            let files = tokio::select! {
+            let seen = tokio::select! {
                 () = self.changes.closed() => return,
                 () = at(self.comparison) => {
                     self.comparison = None;
@@ -150,71 +151,127 @@ impl Task {
                         self.compare_in(REMOVAL_DELAY);
                     }
                     // Closed after writing, or renamed into place.
-                    self.read_all(wanted.files.iter().filter(|path| is_config(path)))
+                    self.read_all(wanted.files.iter().filter(|path| is_config(path) && !path.is_dir()))
                 }
             };
+            let changes = self.take(seen);
             self.plan_retry();
-            let changes = if files.is_empty() { Vec::new() } else { self.folder.update(files) };
             if !changes.is_empty() && self.changes.send(changes).await.is_err() {
                 return;
             }
         }
     }
 
-    /// Everything there is; each folder is watched before it is read, so that nothing is missed in between.
-    fn walk(&mut self) -> Found {
-        let Self { root, notices, troubles, .. } = self;
+    /// What that changes. A file that has moved within the folder is not there twice, though that it is gone is
+    /// seen later: it goes with what is now where it moved.
+    fn take(&mut self, seen: Vec<Seen>) -> Vec<Change> {
+        if seen.is_empty() {
+            return Vec::new();
+        }
+        let mut changes = self.folder.update(seen);
+        let gone = self.moved(&changes);
+        if !gone.is_empty() {
+            let later = self.folder.update(gone);
+            let newer: BTreeSet<_> = later.iter().map(|change| change.key.clone()).collect();
+            changes.retain(|change| !newer.contains(&change.key));
+            changes.extend(later);
+        }
+        changes
+    }
+
+    /// Files that seem to say the same as others and are not there any more.
+    fn moved(&mut self, changes: &[Change]) -> Vec<File> {
+        let twice = |change: &&Change| change.problems.iter().any(|problem| problem.code == "duplicate-name");
+        let holders = changes.iter().filter(twice).flat_map(|change| {
+            let others = change.problems.iter().filter_map(|problem| problem.file.clone());
+            others.chain([change.origin.file.clone()])
+        });
+        let holders: BTreeSet<Text> = holders.collect();
+        let is_gone = |name: &Text| {
+            let path = self.root.join(&**name);
+            let seen = std::fs::symlink_metadata(&path);
+            let is_gone = seen.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+            is_gone && self.root.is_dir() && self.stamps.remove(&path).is_some()
+        };
+        holders.into_iter().filter(is_gone).map(|path| File { path, text: None }).collect()
+    }
+
+    /// Everything there is, and what of it cannot be read or watched. Each folder is watched before it is read,
+    /// so that nothing is missed in between.
+    fn walk(&mut self) -> (Found, Vec<(PathBuf, Trouble)>) {
+        let Self { root, notices, .. } = self;
+        let mut troubles = Vec::new();
         let found = walk(root, |folder| {
             let watched = notices.watch(folder);
             let list = walk::list(folder)?;
             if let Err(error) = watched {
-                troubles.note(folder, "cannot watch the folder; it is read again and again", &error);
+                troubles.push((folder.to_owned(), Trouble::unwatched(&error)));
             }
             Ok(list)
         });
         for (folder, error) in &found.unreadable {
-            troubles.note(folder, "cannot read the folder; what it said before stays", error);
+            // Gone since it was listed: not there when it is next looked for.
+            self.is_torn |= error.kind() == io::ErrorKind::NotFound && folder != root;
+            if error.kind() != io::ErrorKind::NotFound || folder == root {
+                troubles.push((folder.clone(), Trouble::of_folder(error, folder == root)));
+            }
         }
-        found
+        (found, troubles)
     }
 
     /// Compares the folder with what was read: what is gone, what is new. A folder that has vanished is
     /// no empty mesh, nor is what is below one that cannot be read gone.
-    fn compare_all(&mut self) -> Vec<File> {
-        self.troubles.try_again();
-        let found = self.walk();
-        let others = found.files.iter().filter(|path| self.stamps.get(*path).copied() != Stamp::of(path));
+    fn compare_all(&mut self) -> Vec<Seen> {
+        let (found, troubles) = self.walk();
+        let is_other =
+            |path: &&PathBuf| self.stamps.get(*path).is_none_or(|stamp| Some(*stamp) != Stamp::of(path));
+        let others = found.files.iter().filter(is_other);
         let others: Vec<PathBuf> = others.cloned().collect();
-        let mut files = self.read_all(&others);
-        let gone = self.stamps.keys().filter(|path| !found.has(path));
-        files.extend(gone.map(|path| File { path: shown(&self.root, path), text: None }));
-        self.stamps.retain(|path, _| found.has(path));
-        files
+        let mut seen = self.read_all(&others);
+        // A folder that can be read again is nothing either: its trouble goes.
+        let is_gone =
+            |path: &&PathBuf| !found.has(path) && !troubles.iter().any(|(folder, _)| folder == *path);
+        let known: BTreeSet<&PathBuf> = self.stamps.keys().chain(&self.troubled).collect();
+        let gone: Vec<PathBuf> = known.into_iter().filter(is_gone).cloned().collect();
+        for path in gone {
+            self.stamps.remove(&path);
+            self.troubled.remove(&path);
+            seen.push(File { path: shown(&self.root, &path), text: None }.into());
+        }
+        for (folder, trouble) in troubles {
+            seen.push(Seen::Trouble(shown(&self.root, &folder), trouble));
+            self.troubled.insert(folder);
+        }
+        seen
     }
 
-    /// The files as they are now; one that is gone again, or cannot be read, is left out.
-    fn read_all<'a>(&mut self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<File> {
-        let mut files = Vec::new();
+    /// The files as they are now; one that is gone again is left out.
+    fn read_all<'a>(&mut self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<Seen> {
+        let mut seen = Vec::new();
         for path in paths {
             // Taken before the file is read: one that is written meanwhile is read once more.
             let stamp = Stamp::of(path);
-            match read(&self.root, path) {
-                Ok(file) => {
+            let name = shown(&self.root, path);
+            match text(path) {
+                Ok(None) => {}
+                Ok(text) => {
                     self.stamps.extend(stamp.map(|stamp| (path.clone(), stamp)));
-                    files.push(file);
+                    self.troubled.remove(path);
+                    seen.push(File { path: name, text }.into());
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    self.troubles.note(path, "cannot read the file; what it said before stays", &error);
+                Err(trouble) => {
+                    self.stamps.remove(path);
+                    self.troubled.insert(path.clone());
+                    seen.push(Seen::Trouble(name, trouble));
                 }
             }
         }
-        files
+        seen
     }
 
     /// What could not be read or watched is tried again after a while.
     fn plan_retry(&mut self) {
-        if !self.troubles.now.is_empty() {
+        if std::mem::take(&mut self.is_torn) || !self.troubled.is_empty() {
             self.compare_in(RETRY);
         }
     }
@@ -226,26 +283,6 @@ impl Task {
     }
 }
 
-/// Files and folders that cannot be read or watched; each is told once.
-#[derive(Default)]
-struct Troubles {
-    now: BTreeSet<PathBuf>,
-    before: BTreeSet<PathBuf>,
-}
-
-impl Troubles {
-    fn note(&mut self, path: &Path, told: &str, error: &impl std::fmt::Display) {
-        if self.now.insert(path.to_owned()) && !self.before.contains(path) {
-            tracing::warn!(path = %path.display(), %error, "{told}");
-        }
-    }
-
-    /// Everything is tried again from here on.
-    fn try_again(&mut self) {
-        self.before = std::mem::take(&mut self.now);
-    }
-}
-
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
@@ -253,22 +290,10 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// A path as people know it.
+/// A path as people know it: below the root, or the root's own.
 fn shown(root: &Path, path: &Path) -> Text {
-    (*path.strip_prefix(root).unwrap_or(path).to_string_lossy()).into()
-}
-
-/// A file with its path as people know it; only what is a regular file of a sensible size.
-fn read(root: &Path, path: &Path) -> io::Result<File> {
-    let facts = std::fs::metadata(path)?;
-    if !facts.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    if facts.len() > LARGEST {
-        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
-    }
-    let bytes = std::fs::read(path)?;
-    Ok(File { path: shown(root, path), text: Some(String::from_utf8_lossy(&bytes).into_owned()) })
+    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+    (*below.unwrap_or(path).to_string_lossy()).into()
 }
 
 #[cfg(test)]
@@ -281,10 +306,21 @@ mod tests {
         format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")
     }
 
+    fn codes(changes: &[Change]) -> Vec<&'static str> {
+        changes.iter().flat_map(|change| &change.problems).map(|problem| problem.code).collect()
+    }
+
+    fn context() -> Context {
+        Context { cluster: "c".into(), domain: "cluster.local".into() }
+    }
+
+    async fn batch(changes: &mut mpsc::Receiver<Vec<Change>>) -> Vec<Change> {
+        tokio::time::timeout(Duration::from_secs(10), changes.recv()).await.unwrap().unwrap()
+    }
+
     async fn next(changes: &mut mpsc::Receiver<Vec<Change>>) -> Vec<String> {
-        let taken = tokio::time::timeout(Duration::from_secs(10), changes.recv()).await;
         let shown = |change: &Change| format!("{} {}", change.key.name, change.value.is_some());
-        taken.unwrap().unwrap().iter().map(shown).collect()
+        batch(changes).await.iter().map(shown).collect()
     }
 
     #[tokio::test]
@@ -327,9 +363,12 @@ mod tests {
         assert_eq!(next(&mut changes).await, ["one true"]);
         fs::remove_dir_all(&watched).unwrap();
         tokio::time::sleep(REMOVAL_DELAY * 3).await;
-        assert!(changes.try_recv().is_err(), "nothing is gone");
+        let told = changes.try_recv().unwrap();
+        assert_eq!(codes(&told), ["folder-gone"], "nothing is gone but the folder");
+        assert!(changes.try_recv().is_err(), "that is told once");
         put("a.yaml", namespace("one") + "---\n" + &namespace("two"));
-        assert_eq!(next(&mut changes).await, ["two true"]);
+        let came = next(&mut changes).await;
+        assert_eq!(came, [format!("{} false", watched.display()), "two true".into()], "and it is back");
         put("a.yaml", namespace("two"));
         assert_eq!(next(&mut changes).await, ["one false", "two true"], "the other one has moved");
     }
@@ -346,19 +385,56 @@ mod tests {
         assert_eq!(next(&mut changes).await, ["one false", "two true"], "it is the same file");
     }
 
+    #[tokio::test]
+    async fn a_file_that_moves_within_the_folder_is_not_there_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("b.yaml"), namespace("one") + "---\n" + &namespace("two")).unwrap();
+        let mut changes = watch(folder.path(), context()).unwrap();
+        batch(&mut changes).await;
+        for (from, to) in [("b.yaml", "a.yaml"), ("a.yaml", "c.yaml")] {
+            fs::rename(path(from), path(to)).unwrap();
+            let moved = batch(&mut changes).await;
+            assert_eq!((moved.len(), codes(&moved)), (2, vec![]), "{moved:?}");
+            assert!(moved.iter().all(|change| change.value.is_some() && &*change.origin.file == to));
+        }
+        // As version control does it, and with an object that is really there twice beside.
+        fs::remove_file(path("c.yaml")).unwrap();
+        fs::write(path("d.yaml"), namespace("one") + "---\n" + &namespace("two")).unwrap();
+        assert_eq!(codes(&batch(&mut changes).await), [""; 0]);
+        fs::write(path("e.yaml"), namespace("two")).unwrap();
+        assert_eq!(codes(&batch(&mut changes).await), ["duplicate-name"]);
+        tokio::time::sleep(REMOVAL_DELAY * 3).await;
+        assert!(changes.try_recv().is_err(), "nothing comes of it later");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_a_problem_until_it_is_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let link = std::os::unix::fs::symlink::<&str, PathBuf>;
+        link("nothing", path("link.yaml")).unwrap();
+        let mut changes = watch(folder.path(), context()).unwrap();
+        assert_eq!(codes(&batch(&mut changes).await), ["dangling-link"]);
+        fs::write(path("nothing"), namespace("one")).unwrap();
+        assert_eq!(next(&mut changes).await, ["link.yaml false", "one true"]);
+        link("/dev/null", path("device.yaml")).unwrap();
+        assert_eq!(codes(&batch(&mut changes).await), ["not-a-file"]);
+        fs::remove_file(path("device.yaml")).unwrap();
+        let gone = batch(&mut changes).await;
+        assert_eq!((gone.len(), codes(&gone)), (1, vec![]));
+    }
+
     #[test]
-    fn what_is_no_file_or_too_large_is_told_and_the_rest_is_read() {
+    fn a_folder_is_read_but_for_what_cannot_be() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("a.yaml"), "a: 1").unwrap();
         std::os::unix::fs::symlink("/dev/zero", path("device.yaml")).unwrap();
-        fs::File::create(path("large.yaml")).unwrap().set_len(LARGEST + 1).unwrap();
-        let (files, problems) = read_folder(folder.path()).unwrap();
+        let (files, troubles) = read_folder(folder.path()).unwrap();
         assert_eq!(files, [("a.yaml".to_owned(), "a: 1".to_owned())]);
-        let expected = [
-            "device.yaml: cannot be read: it is not a regular file",
-            "large.yaml: cannot be read: it is larger than 64 MiB",
-        ];
-        assert_eq!(problems, expected);
+        let told: Vec<_> = troubles.iter().map(|(path, trouble)| (&**path, trouble.code)).collect();
+        assert_eq!(told, [("device.yaml", "not-a-file")]);
+        assert!(read_folder(&path("a.yaml")).is_err());
     }
 }

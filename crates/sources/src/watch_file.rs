@@ -1,19 +1,23 @@
 //! Watching one file.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 
+use crate::Trouble;
 use crate::notices::{Notices, Wanted};
-use crate::watch::{REMOVAL_DELAY, WAITING, WatchError};
+use crate::trouble::text;
+use crate::watch::{REMOVAL_DELAY, RETRY, WAITING, WatchError};
 
-/// One file's text, first as it is and then after each save; `None` while there is no such file.
-pub fn watch_file(path: &Path) -> Result<mpsc::Receiver<Option<String>>, WatchError> {
+/// A file's text, `None` while there is no such file, or what keeps it from being read.
+pub type MeshText = Result<Option<String>, Trouble>;
+
+/// One file's text, first as it is and then after each save.
+pub fn watch_file(path: &Path) -> Result<mpsc::Receiver<MeshText>, WatchError> {
     let (texts, receiver) = mpsc::channel(WAITING);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |source| WatchError::Notify { path: path.to_owned(), source };
     let mut notices = Notices::new().map_err(failed)?;
+    let folder = folder(path);
     if folder.is_dir() {
         notices.watch(folder).map_err(failed)?;
     }
@@ -21,29 +25,31 @@ pub fn watch_file(path: &Path) -> Result<mpsc::Receiver<Option<String>>, WatchEr
     Ok(receiver)
 }
 
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Sends a file's text whenever it is another one.
-async fn follow(path: PathBuf, notices: Notices, texts: mpsc::Sender<Option<String>>) {
-    let mut known = text(&path).unwrap_or_default();
-    if known.is_none() {
-        tracing::info!(file = %path.display(), "there is no such file; the built-in defaults hold");
-    }
+async fn follow(path: PathBuf, mut notices: Notices, texts: mpsc::Sender<MeshText>) {
+    let mut known = text(&path);
     if texts.send(known.clone()).await.is_err() {
         return;
     }
     loop {
-        let wanted = tokio::select! {
-            wanted = notices.next() => wanted,
+        let is_there = matches!(known, Ok(Some(_)));
+        tokio::select! {
+            wanted = notices.next() => if !concerns(&wanted, &path) {
+                continue;
+            },
+            () = tokio::time::sleep(RETRY), if !is_there => {
+                // Its folder may be another one, or there at last; an error means that it is not.
+                let _ = notices.watch(folder(&path));
+            }
             () = texts.closed() => return,
-        };
-        if !concerns(&wanted, &path) {
-            continue;
         }
-        let Some(next) = settled(&path).await else { continue };
+        let next = settled(&path).await;
         if next != known {
             known.clone_from(&next);
-            if known.is_none() {
-                tracing::warn!(file = %path.display(), "the file is gone; the built-in defaults hold");
-            }
             if texts.send(next).await.is_err() {
                 return;
             }
@@ -55,25 +61,13 @@ fn concerns(wanted: &Wanted, path: &Path) -> bool {
     wanted.all || wanted.files.iter().any(|file| file.file_name() == path.file_name())
 }
 
-/// What a file says, once it is clear: one that is away for a moment, as while it is written anew, is not gone,
-/// and neither is one whose whole folder is; one that cannot be read goes on saying what it said.
-async fn settled(path: &Path) -> Option<Option<String>> {
-    if let Some(there) = text(path)? {
-        return Some(Some(there));
-    }
-    tokio::time::sleep(REMOVAL_DELAY).await;
-    let is_folder_there = path.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir());
-    text(path).filter(|text| text.is_some() || is_folder_there)
-}
-
-/// The text of a file, or that there is none; nothing if it cannot be read.
-fn text(path: &Path) -> Option<Option<String>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Some(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(None),
-        Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "cannot read the file; what it said before stays");
-            None
+/// What a file says, once it is clear: one that is away for a moment, as while it is written anew, is not gone.
+async fn settled(path: &Path) -> MeshText {
+    match text(path) {
+        Ok(Some(there)) => Ok(Some(there)),
+        _ => {
+            tokio::time::sleep(REMOVAL_DELAY).await;
+            text(path)
         }
     }
 }
@@ -85,8 +79,12 @@ mod tests {
 
     use super::*;
 
-    async fn next(texts: &mut mpsc::Receiver<Option<String>>) -> Option<String> {
+    async fn next(texts: &mut mpsc::Receiver<MeshText>) -> MeshText {
         tokio::time::timeout(Duration::from_secs(10), texts.recv()).await.unwrap().unwrap()
+    }
+
+    fn says(text: &str) -> MeshText {
+        Ok(Some(text.to_owned()))
     }
 
     #[tokio::test]
@@ -94,18 +92,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [mesh, aside] = ["mesh.yaml", "aside"].map(|name| folder.path().join(name));
         let mut texts = watch_file(&mesh).unwrap();
-        assert_eq!(next(&mut texts).await, None);
+        assert_eq!(next(&mut texts).await, Ok(None));
         fs::write(&aside, "one").unwrap();
         fs::rename(&aside, &mesh).unwrap();
-        assert_eq!(next(&mut texts).await.as_deref(), Some("one"));
+        assert_eq!(next(&mut texts).await, says("one"));
         fs::remove_file(&mesh).unwrap();
         fs::write(&aside, "two").unwrap();
         fs::rename(&aside, &mesh).unwrap();
-        assert_eq!(next(&mut texts).await.as_deref(), Some("two"), "it was away for a moment");
+        assert_eq!(next(&mut texts).await, says("two"), "it was away for a moment");
         fs::remove_file(&mesh).unwrap();
         fs::create_dir(&mesh).unwrap();
+        assert_eq!(next(&mut texts).await.unwrap_err().code, "not-a-file");
         fs::remove_dir(&mesh).unwrap();
-        assert_eq!(next(&mut texts).await, None, "what cannot be read is not gone, what is gone is");
+        assert_eq!(next(&mut texts).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn the_folder_may_come_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mesh = folder.path().join("etc/mesh.yaml");
+        let mut texts = watch_file(&mesh).unwrap();
+        assert_eq!(next(&mut texts).await, Ok(None));
+        fs::create_dir(folder.path().join("etc")).unwrap();
+        fs::write(&mesh, "one").unwrap();
+        assert_eq!(next(&mut texts).await, says("one"));
     }
 
     #[tokio::test]
@@ -120,9 +130,9 @@ mod tests {
         link("..1", root.join("..data")).unwrap();
         link("..data/mesh", root.join("mesh")).unwrap();
         let mut texts = watch_file(&root.join("mesh")).unwrap();
-        assert_eq!(next(&mut texts).await.as_deref(), Some("one"));
+        assert_eq!(next(&mut texts).await, says("one"));
         link("..2", root.join("..data_tmp")).unwrap();
         fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
-        assert_eq!(next(&mut texts).await.as_deref(), Some("two"));
+        assert_eq!(next(&mut texts).await, says("two"));
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn json(text: &str, file: &Allowance) -> Result<Json, Broken> {
     let made = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |de| {
         Counted(room).deserialize(de)
     });
-    made.map_err(|error| broken(&error))
+    made.map_err(|error| broken(&error, text))
 }
 
 /// A document that [`json`] has read, as something else of about its size; on a thread of its own, as deep
@@ -76,11 +76,23 @@ fn options() -> serde_saphyr::Options {
     serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false, budget: budget }
 }
 
-fn broken(error: &serde_saphyr::Error) -> Broken {
-    let line = error.location().map_or(1, |location| location.line());
+/// The message without what the library says to programmers, and without the line, which is told beside it.
+fn broken(error: &serde_saphyr::Error, text: &str) -> Broken {
+    let line = error.location().map_or(1, |location| usize::try_from(location.line()).unwrap_or(1));
     let message = error.to_string();
-    let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    (u32::try_from(line).unwrap_or(1), message)
+    let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let (cause, place) = message.rsplit_once(" at line ").unwrap_or((message, ""));
+    let mut cause = match cause.strip_prefix("duplicate mapping key: ") {
+        Some(key) => format!("the key {} is there twice", key.split(", set ").next().unwrap_or(key)),
+        None => cause.to_owned(),
+    };
+    if let Some((_, column)) = place.split_once("column ") {
+        cause += &format!(" (column {column})");
+    }
+    if text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains("{{")) {
+        cause += "; {{ looks like a template that has not been rendered";
+    }
+    (u32::try_from(line).unwrap_or(1), cause)
 }
 
 /// What may still be made: from the document's own size, then from what the file has left.
@@ -189,7 +201,7 @@ mod tests {
         assert_eq!(yaml("# nothing\n"), Ok(Json::Null));
         assert_eq!(yaml(""), Ok(Json::Null));
         assert_eq!(yaml("a: 18446744073709551615"), Ok(serde_json::json!({"a": u64::MAX})));
-        assert!(message("a: 1\na: 2\n").1.contains("duplicate"), "{:?}", message("a: 1\na: 2\n"));
+        assert!(message("a: 1\na: 2\n").1.contains("twice"));
     }
 
     #[test]
@@ -210,6 +222,17 @@ mod tests {
         let (line, cause) = message(&text);
         assert!(cause.contains("too large"), "{cause}");
         assert_eq!(line, 2);
+    }
+
+    #[test]
+    fn messages_say_what_a_person_needs() {
+        assert_eq!(message("a: 1\nb: 1\na: 2\n"), (3, "the key a is there twice (column 1)".into()));
+        let (line, cause) = message("a: b: c\n");
+        assert!(line == 1 && cause.ends_with(" (column 5)") && !cause.contains("line"), "{cause}");
+        for template in ["a: 1\nb: {{ .Release.Namespace }}\n", "{{- if x }}\na: 1\n{{- end }}\n"] {
+            let (_, cause) = message(template);
+            assert!(cause.ends_with("; {{ looks like a template that has not been rendered"), "{cause}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod body;
 mod connections;
+mod farewell;
 mod held;
 mod hooks;
 mod inbound;

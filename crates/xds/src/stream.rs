@@ -17,6 +17,7 @@ use envoy_api::type_url;
 
 use crate::body::Outlet;
 use crate::connections::{Listed, Mark, TypeStatus, Who};
+use crate::farewell::Farewell;
 use crate::hooks::{Hello, Hooks, Link, Planned, Question};
 use crate::inbound::{Inbound, Protocol};
 use crate::request::Request;
@@ -45,7 +46,11 @@ pub(crate) struct Call {
 /// One stream, from the first request to its end.
 pub(crate) async fn converse<H: Hooks>(shared: Arc<Shared<H>>, call: Call) -> Status {
     match Stream::open(&shared, call).await {
-        Ok(Some(stream)) => stream.run().await.err().unwrap_or_else(done),
+        Ok(Some(mut stream)) => {
+            let ended = stream.run().await;
+            stream.farewell.because(ended.as_ref().map(|()| ()));
+            ended.err().unwrap_or_else(done)
+        }
         Ok(None) => done(),
         Err(status) => status,
     }
@@ -65,6 +70,7 @@ struct Stream<'a, H> {
     session: Session,
     pass: Pass,
     progress: Progress,
+    farewell: Farewell,
 }
 
 /// The generations that a stream is through with.
@@ -95,8 +101,11 @@ impl<'a, H: Hooks> Stream<'a, H> {
             peer: call.peer,
             extensions: call.extensions.clone(),
         };
-        let mut connection =
-            shared.hooks.connect(hello).await.inspect_err(|status| shared.note_error(status))?;
+        let connected = shared.hooks.connect(hello).await;
+        let mut connection = connected.inspect_err(|status| {
+            shared.note_error(status);
+            tracing::warn!(node = %node.id, reason = status.message(), "a proxy is turned away");
+        })?;
         let node = Arc::new(Node { extensions: Vec::new(), ..node });
         let who = Who {
             id: connection.id,
@@ -109,16 +118,18 @@ impl<'a, H: Hooks> Stream<'a, H> {
         let view = Arc::clone(&connection.views.borrow_and_update());
         let list = call.protocol == Protocol::StateOfTheWorld;
         let session = Session::new(view, shared.config.limits, list, shared.nonce_prefix(), Instant::now());
+        let farewell = Farewell::new(who.clone(), &request.type_url);
         let listed = shared.connections.enter(who, connection.views.clone());
         let (views, link, progress) = (connection.views, connection.link, Progress::default());
         let mut pass = Pass::default();
         shared.throttle.enter(&mut pass).await;
-        let mut stream = Self { shared, call, node, listed, views, link, session, pass, progress };
-        stream.hear(request).await?;
+        let mut stream = Self { shared, call, node, listed, views, link, session, pass, progress, farewell };
+        let heard = stream.hear(request).await;
+        heard.inspect_err(|status| stream.farewell.because(Err(status)))?;
         Ok(Some(stream))
     }
 
-    async fn run(mut self) -> Result<(), Status> {
+    async fn run(&mut self) -> Result<(), Status> {
         loop {
             while let Some(response) = self.next_response() {
                 self.send(response).await;
@@ -213,10 +224,21 @@ impl<'a, H: Hooks> Stream<'a, H> {
         let stats = self.shared.stats.of(&request.type_url);
         let now = SystemTime::now();
         let url = self.shared.names.intern(&request.type_url);
-        let new_reason = self.listed.note(&url, |status| {
+        let (new_reason, is_well) = self.listed.note(&url, |status| {
+            let was_refused = status.error.is_some();
             status.pending = pending;
-            note_decision(status, request, &decision, now)
+            let new_reason = note_decision(status, request, &decision, now);
+            (new_reason, was_refused && status.error.is_none())
         });
+        if is_well {
+            self.progress.logged = None;
+            tracing::info!(
+                node = %self.listed.who().node,
+                connection = %self.listed.who().id,
+                type_url = request.type_url,
+                "a proxy accepts its configuration again"
+            );
+        }
         match decision {
             Decision::Nack => {
                 stats.rejects.fetch_add(1, Relaxed);

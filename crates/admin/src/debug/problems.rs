@@ -45,7 +45,8 @@ fn one(problem: &Problem, origin: Option<&Origin>) -> Value {
     put("kind", problem.key.kind.as_str());
     put("namespace", &problem.key.namespace);
     put("name", &problem.key.name);
-    put("file", origin.map_or("", |origin| &origin.file));
+    let own = problem.file.as_deref();
+    put("file", own.unwrap_or_else(|| origin.map_or("", |origin| &origin.file)));
     put("field", &problem.field);
     put("cause", &problem.detail);
     put("message", &problem.to_string());

@@ -35,7 +35,7 @@ const KINDS: [(&str, &str, Kind); 13] = [
 ];
 
 /// Further kinds of the groups that are read. Those of Istio do nothing here, which their author should know.
-const NOT_READ: [(&str, &[&str]); 4] = [
+const NOT_READ: [(&str, &[&str]); 6] = [
     (
         "",
         &[
@@ -57,12 +57,22 @@ const NOT_READ: [(&str, &[&str]); 4] = [
     ("discovery.k8s.io", &[]),
     ("networking.istio.io", &["EnvoyFilter", "WorkloadGroup"]),
     ("security.istio.io", &["AuthorizationPolicy", "RequestAuthentication"]),
+    ("telemetry.istio.io", &["Telemetry"]),
+    ("extensions.istio.io", &["WasmPlugin", "TrafficExtension"]),
+];
+
+/// The versions of the groups that are read.
+const VERSIONS: [(&str, &[&str]); 4] = [
+    ("", &["v1"]),
+    ("discovery.k8s.io", &["v1", "v1beta1"]),
+    ("networking.istio.io", &["v1", "v1beta1", "v1alpha3"]),
+    ("security.istio.io", &["v1", "v1beta1"]),
 ];
 
 /// An API object into the model; `None` if nothing is read from it: see [`unread`].
 pub fn parse_object(object: &Json, context: &Context) -> Option<Parsed> {
     let (group, name) = group_and_kind(object);
-    let kind = known(group, name).filter(|_| is_named(object))?;
+    let kind = known(group, name).filter(|_| is_named(object) && is_version_known(object))?;
     let meta = meta(object, kind, context);
     let mut problems = Vec::new();
     let value = match group {
@@ -77,19 +87,26 @@ pub fn parse_object(object: &Json, context: &Context) -> Option<Parsed> {
     Some(Parsed { key: meta.key, value, problems })
 }
 
-/// Why nothing is read from a document, if its author should know: it is no object, has no name, or its kind is
-/// unknown to a group that is read. Kinds of other groups are nobody's mistake.
+/// Why nothing is read from a document, if its author should know: it is no object, has no name, or its version or
+/// kind is unknown to a group that is read, or its group is nearly one of these. Gateway API, which Istio reads
+/// elsewhere, is told too. Kinds of other groups are nobody's mistake.
 ///
 /// `file` stands for the object in the message. An error means that it cannot be told which object was meant.
 pub fn unread(document: &Json, file: &Key) -> Option<Problem> {
     let error = |code, field: &str, detail: String| Some(Problem::error(file, code, field, detail));
     let (group, kind) = group_and_kind(document);
-    let (_, others) = NOT_READ.iter().find(|(known, _)| *known == group)?;
+    let Some((_, others)) = NOT_READ.iter().find(|(known, _)| *known == group) else {
+        return unread_group(group, kind, file);
+    };
     if !document.is_object() {
         return error("no-object", "", "this is no object with apiVersion, kind and metadata".into());
     }
     if kind.is_empty() {
         return error("no-kind", "", "an object needs apiVersion and kind, which are text".into());
+    }
+    if known(group, kind).is_some() && !is_version_known(document) {
+        let written = text(document, "apiVersion");
+        return error("unknown-version", "apiVersion", format!("there is no version '{written}' of {kind}"));
     }
     if known(group, kind).is_some() {
         let detail = format!("an object of kind {kind} needs a name, which is text");
@@ -102,6 +119,43 @@ pub fn unread(document: &Json, file: &Key) -> Option<Problem> {
     let group = if group.is_empty() { "Kubernetes' core" } else { group };
     let is_list = kind.ends_with("List");
     if is_list { None } else { error("unknown-kind", "kind", format!("{group} has no kind '{kind}'")) }
+}
+
+/// Why nothing is read of a group that is not known.
+fn unread_group(group: &str, kind: &str, file: &Key) -> Option<Problem> {
+    if group.ends_with("gateway.networking.k8s.io") || group.ends_with("gateway.networking.x-k8s.io") {
+        let detail = format!("the Gateway API is not read yet; this {kind} does nothing");
+        return Some(Problem::warning(file, "kind-not-read", "kind", detail));
+    }
+    let (meant, _) = NOT_READ.iter().find(|(known, _)| !known.is_empty() && is_close(known, group))?;
+    let detail = format!("there is no API group '{group}'; is {meant} meant?");
+    Some(Problem::error(file, "unknown-group", "apiVersion", detail))
+}
+
+/// Whether a word is another one with a slip of the pen or two: letters too many, missing, or others.
+fn is_close(one: &str, two: &str) -> bool {
+    const SLIPS: usize = 2;
+    if one.len().abs_diff(two.len()) > SLIPS {
+        return false;
+    }
+    let mut costs: Vec<usize> = (0..=two.len()).collect();
+    for (row, left) in one.bytes().enumerate() {
+        let mut next = vec![row + 1];
+        for ((right, above), corner) in two.bytes().zip(costs.iter().skip(1)).zip(&costs) {
+            let beside = next.last().copied().unwrap_or_default();
+            next.push((beside.min(*above) + 1).min(corner + usize::from(left != right)));
+        }
+        costs = next;
+    }
+    costs.last().is_some_and(|cost| *cost <= SLIPS)
+}
+
+/// Whether the group has this version; an object that names none is taken as it is.
+fn is_version_known(object: &Json) -> bool {
+    let written = text(object, "apiVersion");
+    let (group, version) = written.rsplit_once('/').unwrap_or(("", written));
+    let versions = VERSIONS.iter().find(|(known, _)| *known == group).map(|(_, versions)| *versions);
+    version.is_empty() || versions.is_none_or(|versions| versions.contains(&version))
 }
 
 fn group_and_kind(object: &Json) -> (&str, &str) {
@@ -227,15 +281,24 @@ mod tests {
         let of = |api_version: &str, kind: &str| {
             why(&serde_json::json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": 1}}))
         };
-        let told = "file a.yaml: kind: networking.istio.io has no kind 'VirtualServcie' [unknown-kind]";
+        let told = "kind: networking.istio.io has no kind 'VirtualServcie' [unknown-kind]";
         assert_eq!(of("networking.istio.io/v1", "VirtualServcie").as_deref(), Some(told));
-        let told = "file a.yaml: kind: Kubernetes' core has no kind 'service' [unknown-kind]";
+        let told = "kind: Kubernetes' core has no kind 'service' [unknown-kind]";
         assert_eq!(of("v1", "service").as_deref(), Some(told));
-        let told =
-            "file a.yaml: metadata.name: an object of kind Sidecar needs a name, which is text [no-name]";
+        let told = "metadata.name: an object of kind Sidecar needs a name, which is text [no-name]";
         assert_eq!(of("networking.istio.io/v1", "Sidecar").as_deref(), Some(told));
         assert!(of("security.istio.io/v1", "AuthorizationPolicy").unwrap().ends_with("[kind-not-read]"));
         assert!(of("v1", "").unwrap().ends_with("[no-kind]"));
+        let told = "apiVersion: there is no version 'networking.istio.io/v9' of Sidecar [unknown-version]";
+        assert_eq!(of("networking.istio.io/v9", "Sidecar").as_deref(), Some(told));
+        let told = "apiVersion: there is no API group 'networkin.istio.io'; is networking.istio.io meant? \
+                    [unknown-group]";
+        assert_eq!(of("networkin.istio.io/v1", "Sidecar").as_deref(), Some(told));
+        assert!(of("security.istoi.io/v1", "Sidecar").is_some());
+        assert!(of("gateway.networking.k8s.io/v1", "HTTPRoute").unwrap().ends_with("[kind-not-read]"));
+        for (api_version, kind) in [("networking.k8s.io/v1", "Ingress"), ("install.istio.io/v1", "x")] {
+            assert_eq!(of(api_version, kind), None, "{kind}");
+        }
         for (api_version, kind) in
             [("v1", "ConfigMap"), ("apps/v1", "Deploymnet"), ("v1", "List"), ("example.com/v1", "")]
         {

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("only plaintext is spoken: add --plaintext, and name the plaintext port (15010)");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let text = runtime.block_on(async {
+    let (text, rejected) = runtime.block_on(async {
         let answer = tokio::time::timeout(PATIENCE, answer(arguments)).await;
         answer.with_context(|| format!("no answer from {} in {PATIENCE:?}", arguments.address))?
     })?;
@@ -54,20 +54,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if matches!(arguments.output, Output::Table) && text.lines().count() == 1 {
         eprintln!("no proxy is connected to {}", arguments.address);
     }
+    rejected.iter().for_each(|line| eprintln!("{line}"));
     Ok(())
 }
 
-async fn answer(arguments: &Arguments) -> Result<String> {
+/// What is printed, and what proxies have rejected: the short table does not show it.
+async fn answer(arguments: &Arguments) -> Result<(String, Vec<String>)> {
     if arguments.old {
         let response = client::ask(&arguments.address, "istio.io/debug", &["syncz"]).await?;
-        return Ok(table::render(&rows::old(&response)?));
+        return Ok((table::render(&rows::old(&response)?), Vec::new()));
     }
     let response = client::ask(&arguments.address, "istio.io/debug/syncz", &[]).await?;
-    Ok(match (arguments.output, arguments.verbosity) {
-        (Output::Json, _) => json(&response)?,
+    let text = match (arguments.output, arguments.verbosity) {
+        (Output::Json, _) => return Ok((json(&response)?, Vec::new())),
         (Output::Table, 0) => table::render(&rows::short(&response)?),
         (Output::Table, _) => table::render(&rows::by_type(&response, SystemTime::now())?),
-    })
+    };
+    Ok((text, rows::rejected(&response)?))
 }
 
 /// The whole answer, as istioctl prints it.

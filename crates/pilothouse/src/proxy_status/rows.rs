@@ -45,6 +45,22 @@ pub(super) fn short(response: &DiscoveryResponse) -> Result<Rows> {
     Ok(rows)
 }
 
+/// One line for each type that a proxy has rejected what it was last sent of, with its reason.
+pub(super) fn rejected(response: &DiscoveryResponse) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for client in clients(response)? {
+        let id = client.node.unwrap_or_default().id;
+        let refused = client.generic_xds_configs.iter().filter(|config| config.error_state.is_some());
+        lines.extend(refused.map(|config| {
+            let known = TYPES.iter().find(|(_, url)| *url == config.type_url);
+            let of = known.map(|(short, _)| (*short).to_owned()).or_else(|| other(&config.type_url));
+            let reason = config.error_state.as_ref().map(|error| error.details.trim()).unwrap_or_default();
+            format!("{id} rejected {}: {reason}", of.unwrap_or_default())
+        }));
+    }
+    Ok(lines)
+}
+
 /// One line for each proxy with a column for each type: its status, and the time since it was last sent.
 pub(super) fn by_type(response: &DiscoveryResponse, now: SystemTime) -> Result<Rows> {
     let who = control_plane(response);
@@ -188,6 +204,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use envoy_api::envoy::admin::v3::UpdateFailureState;
     use envoy_api::envoy::config::core::v3::ControlPlane;
     use expect_test::{Expect, expect};
 
@@ -246,6 +263,21 @@ mod tests {
             b.default                 istiod-1                 2 (CDS,LDS)
         "#]],
         );
+    }
+
+    #[test]
+    fn what_was_rejected_is_told_beside_the_table() {
+        let mut config = config(type_url::LISTENER, ConfigStatus::Error);
+        let reason = UpdateFailureState { details: "no such filter\n".into(), ..Default::default() };
+        config.error_state = Some(reason);
+        let client = ClientConfig {
+            node: Some(Node { id: "a.default".into(), ..Node::default() }),
+            generic_xds_configs: vec![config],
+            ..Default::default()
+        };
+        let told = rejected(&response(vec![Any::pack(&client)])).unwrap();
+        assert_eq!(told, ["a.default rejected LDS: no such filter"]);
+        assert_eq!(rejected(&two()).unwrap(), [""; 0]);
     }
 
     #[test]

@@ -1,0 +1,87 @@
+//! What the log says of configuration: what there is, what is wrong with it, and what is well again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use model::{Change, Key, Kind, Severity};
+use pilothouse::offline::{self, Told};
+use tokio::sync::watch;
+
+use crate::version::VERSION;
+
+/// How long after a change it is told what is wrong between objects.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// What is read, for the line of the start.
+pub(crate) struct Start {
+    pub(crate) folder: PathBuf,
+    pub(crate) mesh: PathBuf,
+    pub(crate) begun: Instant,
+}
+
+impl Start {
+    /// One line on what there is.
+    pub(crate) fn tell(&self, changes: &[Change]) {
+        let objects =
+            changes.iter().filter(|change| change.value.is_some() && !change.origin.file.is_empty());
+        let files: BTreeSet<&str> = objects.clone().map(|change| &*change.origin.file).collect();
+        let problems: usize = changes.iter().map(|change| change.problems.len()).sum();
+        tracing::info!(
+            "pilothouse {VERSION} serves {}: {} objects of {} files, read in {:.0?}; problems: {problems}; MeshConfig: {}",
+            self.folder.display(),
+            objects.count(),
+            files.len(),
+            self.begun.elapsed(),
+            self.mesh.display(),
+        );
+    }
+}
+
+/// What is wrong with objects and was told.
+#[derive(Default)]
+pub(crate) struct Reports(BTreeMap<Key, Vec<Told>>);
+
+impl Reports {
+    /// One line for each thing that has come to be wrong with an object, and for each that is not wrong any more.
+    pub(crate) fn note(&mut self, change: &Change) {
+        let now = offline::told(change);
+        let before = match now.is_empty() {
+            true => self.0.remove(&change.key),
+            false => self.0.insert(change.key.clone(), now.clone()),
+        };
+        tell(&before.unwrap_or_default(), &now);
+    }
+}
+
+fn tell(before: &[Told], now: &[Told]) {
+    for told in now.iter().filter(|told| !before.contains(told)) {
+        match told.problem.severity {
+            Severity::Error => tracing::error!("{told}"),
+            Severity::Warning => tracing::warn!("{told}"),
+        }
+    }
+    let holds: BTreeSet<_> = now.iter().map(Told::subject).collect();
+    for told in before.iter().filter(|told| !holds.contains(&told.subject())) {
+        tracing::info!("{}", told.mended());
+    }
+}
+
+/// One line for each thing that has come to be wrong between objects, or is not any more; a moment after changes,
+/// so that proxies are served first and what is told holds.
+pub(crate) async fn between(mut snapshots: watch::Receiver<Arc<mesh::Snapshot>>) -> anyhow::Error {
+    let mut before = Vec::new();
+    while snapshots.changed().await.is_ok() {
+        tokio::time::sleep(QUIET).await;
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        let now = match tokio::task::spawn_blocking(move || offline::between(&snapshot)).await {
+            Ok(found) => found,
+            Err(error) => return error.into(),
+        };
+        tell(&before, &now);
+        before = now;
+    }
+    anyhow!("the engine has ended")
+}

@@ -1,0 +1,57 @@
+//! That a proxy has connected, and why it has left, for the log.
+
+use std::time::Instant;
+
+use tonic::Status;
+
+use envoy_api::type_url;
+
+use crate::connections::Who;
+
+/// Tells of a stream's beginning and, when it is dropped, of its end. Who only asks how things are is told at the
+/// level of debugging.
+pub(crate) struct Farewell {
+    who: Who,
+    asks: bool,
+    since: Instant,
+    reason: Option<String>,
+}
+
+impl Farewell {
+    /// A proxy has connected, with a first request of this type.
+    pub(crate) fn new(who: Who, first: &str) -> Self {
+        let asks = first.starts_with(type_url::DEBUG);
+        let (node, id, peer) = (&who.node, &who.id, shown(&who));
+        let protocol = if who.state_of_the_world { "state of the world" } else { "delta" };
+        match asks {
+            true => tracing::debug!(%node, connection = %id, peer, protocol, "somebody asks"),
+            false => tracing::info!(%node, connection = %id, peer, protocol, "a proxy has connected"),
+        }
+        Self { who, asks, since: Instant::now(), reason: None }
+    }
+
+    /// Notes why the stream ends.
+    pub(crate) fn because(&mut self, ended: Result<(), &Status>) {
+        self.reason = Some(match ended {
+            Ok(()) => "it ended its stream".to_owned(),
+            Err(status) => format!("{} ({:?})", status.message(), status.code()),
+        });
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let Self { who, asks, since, reason } = self;
+        let (node, id, peer, after) = (&who.node, &who.id, shown(who), since.elapsed());
+        // Nobody came to say why: what it was asked over is gone.
+        let reason = reason.as_deref().unwrap_or("its connection is closed");
+        match asks {
+            true => tracing::debug!(%node, connection = %id, peer, ?after, reason, "somebody has asked"),
+            false => tracing::info!(%node, connection = %id, peer, ?after, reason, "a proxy has left"),
+        }
+    }
+}
+
+fn shown(who: &Who) -> String {
+    who.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string())
+}

@@ -1,0 +1,58 @@
+//! What the program says of flags, and with which status it ends.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use crate::{PILOTHOUSE, text};
+
+fn run(words: &[&str]) -> Output {
+    Command::new(PILOTHOUSE).args(words).output().unwrap()
+}
+
+#[test]
+fn flags_that_cannot_be_meant_are_refused() {
+    let none = ["discovery", "--configDir", ".", "--grpcAddr", "", "--httpAddr", "", "--monitoringAddr", ""];
+    let translate = ["translate", "--configDir", ".", "--node", "x"];
+    for (words, told) in [
+        (&["bootstrap", "--name", "a", "--ip", "1.1.1.1", "--discoveryAddress", "foo"][..], "host:port"),
+        (&["bootstrap", "--name", "", "--ip", "1.1.1.1"], "--name"),
+        (&none, "nothing would be served"),
+        (&["discovery", "--log_output_level", "default:loud"], "no level 'loud'"),
+        (&[&translate[..], &["--types", "cds,foo"]].concat(), "no type 'foo'; types are cds, eds, lds, rds"),
+        (&[&translate[..], &["--names", "foo=a"]].concat(), "no type 'foo'"),
+    ] {
+        let output = run(words);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {error}");
+        assert!(error.contains(told), "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn translate_takes_a_bootstrap_and_is_strict_if_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::create_dir(path("config")).unwrap();
+    let bootstrap = run(&["bootstrap", "--name", "a", "--ip", "127.0.0.1"]);
+    fs::write(path("node.json"), &bootstrap.stdout).unwrap();
+    let words = ["--configDir", &path("config"), "--node", &path("node.json"), "--types", "CDS"];
+    let translate = |more: &[&str]| run(&[&["translate"], &words[..], more].concat());
+    let [plain, pretty] = [translate(&["--strict"]), translate(&["--pretty"])];
+    assert!(plain.status.success(), "{}", text(&plain.stderr));
+    assert!(text(&plain.stdout).starts_with("{\"cds\":[{") && text(&plain.stdout).lines().count() == 1);
+    assert!(text(&pretty.stdout).lines().count() > 10);
+
+    fs::write(folder.path().join("config/a.yaml"), "a: {{ .Values.x }}\n").unwrap();
+    std::os::unix::fs::symlink("nothing", folder.path().join("config/b.yaml")).unwrap();
+    let lenient = translate(&[]);
+    let told = text(&lenient.stderr);
+    assert!(lenient.status.success(), "{told}");
+    assert!(told.contains("a.yaml:1: not YAML: ") && told.contains("a template"), "{told}");
+    assert!(
+        told.contains("b.yaml: the link leads to nothing; nothing of it is served [dangling-link]"),
+        "{told}"
+    );
+    let strict = translate(&["--strict"]);
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(!strict.stdout.is_empty() && text(&strict.stderr).contains("errors in the configuration: 2"));
+}
