@@ -25,8 +25,11 @@ pub(crate) struct Start {
 impl Start {
     /// One line on what there is.
     pub(crate) fn tell(&self, changes: &[Change]) {
-        let objects =
-            changes.iter().filter(|change| change.value.is_some() && !change.origin.file.is_empty());
+        let is_object = |change: &&Change| {
+            let is_of_folder = change.key.kind != Kind::MeshConfig && !change.origin.file.is_empty();
+            is_of_folder && change.value.is_some()
+        };
+        let objects = changes.iter().filter(is_object);
         let files: BTreeSet<&str> = objects.clone().map(|change| &*change.origin.file).collect();
         let problems: usize = changes.iter().map(|change| change.problems.len()).sum();
         tracing::info!(
