@@ -31,10 +31,10 @@ impl Farewell {
     }
 
     /// Notes why the stream ends.
-    pub(crate) fn because(&mut self, ended: Result<(), &Status>) {
-        self.reason = Some(match ended {
-            Ok(()) => "it ended its stream".to_owned(),
-            Err(status) => format!("{} ({:?})", status.message(), status.code()),
+    pub(crate) fn because(&mut self, error: Option<&Status>) {
+        self.reason = Some(match error {
+            None => "it ended its stream".to_owned(),
+            Some(status) => format!("{} ({:?})", status.message(), status.code()),
         });
     }
 }

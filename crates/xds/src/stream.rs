@@ -48,7 +48,7 @@ pub(crate) async fn converse<H: Hooks>(shared: Arc<Shared<H>>, call: Call) -> St
     match Stream::open(&shared, call).await {
         Ok(Some(mut stream)) => {
             let ended = stream.run().await;
-            stream.farewell.because(ended.as_ref().map(|()| ()));
+            stream.farewell.because(ended.as_ref().err());
             ended.err().unwrap_or_else(done)
         }
         Ok(None) => done(),
@@ -125,7 +125,7 @@ impl<'a, H: Hooks> Stream<'a, H> {
         shared.throttle.enter(&mut pass).await;
         let mut stream = Self { shared, call, node, listed, views, link, session, pass, progress, farewell };
         let heard = stream.hear(request).await;
-        heard.inspect_err(|status| stream.farewell.because(Err(status)))?;
+        heard.inspect_err(|status| stream.farewell.because(Some(status)))?;
         Ok(Some(stream))
     }
 
