@@ -187,11 +187,7 @@ fn an_empty_folder_is_ready_and_what_becomes_of_it_is_told() {
     let [http, grpc] = [http, grpc].map(|line| line.rsplit_once("address=").unwrap().1.to_owned());
     let config = running.folder.path().join("config");
     assert!(line.contains(&*config.to_string_lossy()) && line.contains(" 0 objects of 0 files"), "{line}");
-    let end = Instant::now() + PATIENCE;
-    while !get(&http, "/ready").starts_with("HTTP/1.1 200 ") {
-        assert!(Instant::now() < end, "never ready");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    shows(&http, "/ready", "HTTP/1.1 200 ");
     let broken =
         "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\nspec: {egress: 1}\n";
     fs::write(config.join("a.yaml"), broken).unwrap();
@@ -203,10 +199,17 @@ fn an_empty_folder_is_ready_and_what_becomes_of_it_is_told() {
     running.says("b.yaml: the link leads to nothing; nothing of it is served [dangling-link]");
     assert!(proxy_status(&grpc).status.success());
     running.says_all(["somebody asks", "somebody has asked"]);
-    assert!(get(&http, "/debug/problems").contains("\"dangling-link\""));
-    assert!(
-        get(&http, "/metrics").contains("pilothouse_problems{code=\"dangling-link\",severity=\"error\"} 1")
-    );
+    shows(&http, "/debug/problems", "\"dangling-link\"");
+    shows(&http, "/metrics", "pilothouse_problems{code=\"dangling-link\",severity=\"error\"} 1");
+}
+
+/// Waits until a page has this in it.
+fn shows(address: &str, path: &str, part: &str) {
+    let end = Instant::now() + PATIENCE;
+    while !get(address, path).contains(part) {
+        assert!(Instant::now() < end, "{path} never shows {part}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn get(address: &str, path: &str) -> String {
