@@ -8,11 +8,8 @@ mod logs;
 mod pages;
 mod parts;
 mod proxy_status;
-<<<<<<< HEAD
 mod tag;
-=======
 mod telling;
->>>>>>> 7cd3b55 (Bad input is told with what becomes of it, and when it is over; the log says what there is and who comes and goes)
 mod tolerant;
 mod translate;
 mod usage;
