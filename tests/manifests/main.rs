@@ -6,6 +6,7 @@
     reason = "helpers of tests, which are not told from the tests themselves"
 )]
 
+mod chart;
 mod rights;
 mod selectors;
 
