@@ -35,6 +35,8 @@ pub(crate) fn start(levels: &Levels, as_json: bool) {
     let lines = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        // Words that nobody takes are no reason to end; without this they are one.
+        .log_internal_errors(false)
         .with_env_filter(filter(levels));
     // An error means that logging has been started before, as in tests.
     let _ = match as_json {
