@@ -1,28 +1,15 @@
-//! What istiod's chart hands to the control plane: its flags and variables are known here, or it is said why not.
+//! What istiod's chart hands to the control plane: its flags are known here.
 
 use std::collections::BTreeSet;
 use std::env;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::root;
-
-/// Variables of the chart that nothing here reads, and why that is right.
-const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("GOMAXPROCS", "Go's runtime alone"),
-    ("GOMEMLIMIT", "Go's runtime alone"),
-    ("PILOT_CERT_PROVIDER", "the control plane's own authority is the only one there is, as the chart says"),
-    ("PLATFORM", "templates of injection see what the values say"),
-    ("PILOT_ENABLE_ANALYSIS", "there is no analysis in the control plane, and the chart switches it off"),
-    ("CA_TRUSTED_NODE_ACCOUNTS", "accounts of ztunnel, which is of ambient mode"),
-    ("SERVICE_ACCOUNT", "the account is known from its token"),
-    ("FAKE_ENV_NAME", "a user's own"),
-];
 
 /// The containers of control planes in the corpus, if there is one.
 fn containers() -> Vec<Value> {
@@ -73,33 +60,5 @@ fn flags_are_known() {
         child.wait().unwrap();
         let before = before.join("\n");
         assert!(is_up && !before.contains("no such flag"), "{arguments:?} said\n{before}");
-    }
-}
-
-#[test]
-fn variables_are_read_or_it_is_said_why_not() {
-    let variables: BTreeSet<String> = containers()
-        .iter()
-        .flat_map(|container| container["env"].as_array().cloned().unwrap_or_default())
-        .filter_map(|variable| variable["name"].as_str().map(str::to_owned))
-        .collect();
-    let mut code = String::new();
-    read(&root().join("crates/pilothouse/src"), &mut code);
-    for variable in variables {
-        let is_read = code.contains(&format!("\"{variable}\""));
-        let reason = WITHOUT_EFFECT.iter().find(|(name, _)| *name == variable);
-        assert!(is_read != reason.is_some(), "{variable}: read {is_read}, without effect because {reason:?}");
-    }
-}
-
-/// The code below a folder that may read the environment; a bootstrap only writes names.
-fn read(folder: &Path, code: &mut String) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read(&path, code);
-        } else if path.extension() == Some(OsStr::new("rs")) && !path.ends_with("bootstrap.rs") {
-            code.push_str(&fs::read_to_string(&path).unwrap());
-        }
     }
 }
