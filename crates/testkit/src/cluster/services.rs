@@ -115,7 +115,6 @@ fn rules(services: &Objects<Service>, slices: &Objects<EndpointSlice>) -> String
                 let share = if left == 1 {
                     String::new()
                 } else {
-                    #[allow(clippy::cast_precision_loss, reason = "few endpoints")]
                     let share = 1.0 / left as f64;
                     format!(" -m statistic --mode random --probability {share:.6}")
                 };

@@ -126,11 +126,23 @@ impl Life {
         io("making a pod's folder", std::fs::create_dir_all(&self.folder))?;
         let file = self.node.network.file(&self.network).display().to_string();
         io("noting a pod's network", std::fs::write(self.folder.join("netns"), file))?;
+        self.fill_volumes().await;
+        Ok(())
+    }
+
+    /// Fills the volumes; what a pod wants and nobody has made yet is waited for, as long as the pod is there.
+    async fn fill_volumes(&self) {
         let volumes = Volumes { api: &self.node.api, pod: &self.pod };
         for volume in spec::of(&self.pod).volumes.iter().flatten() {
-            volumes.fill(volume, &self.folder.join("volumes").join(&volume.name)).await?;
+            let at = self.folder.join("volumes").join(&volume.name);
+            let mut is_noted = false;
+            while let Err(error) = volumes.fill(volume, &at).await {
+                if !std::mem::replace(&mut is_noted, true) {
+                    self.note(&format!("waits: {error}"));
+                }
+                tokio::time::sleep(TICK).await;
+            }
         }
-        Ok(())
     }
 
     async fn start(&mut self, container: &Container) -> Result<()> {
