@@ -12,7 +12,7 @@ use model::settings::Settings;
 use pilothouse::settings;
 use push::{Command, Engine, Handle, Limits};
 use sources::{MeshFile, MeshText};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -101,6 +101,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     if [&arguments.grpc, &arguments.http, &arguments.monitoring].iter().all(|address| address.is_empty()) {
         bail!(Usage("--grpcAddr, --httpAddr and --monitoringAddr are all empty: nothing would be served"));
     }
+    let signals = Signals::new()?;
     tell_unused(arguments);
     let (settings, process) = settings(arguments);
     let grpc = arguments.grpc.listen().await?;
@@ -120,7 +121,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
         tracing::info!(address = %listener.local_addr()?, "serving xDS in plaintext");
         serving.spawn(xds::serve(listener, Plain, server, keep(arguments, &process), shutdown.clone()));
     }
-    let ended = until_the_end(&mut working, &mut serving).await;
+    let ended = until_the_end(signals, &mut working, &mut serving).await;
     tracing::info!("ending: streams are closed, connections get {:?}", arguments.shutdown);
     health.report(false).await;
     shutdown.cancel();
@@ -187,9 +188,9 @@ fn tell_unused(arguments: &Arguments) {
 }
 
 /// Waits until the process is told to end, or something ends that is to run as long as it does: an error.
-async fn until_the_end(working: &mut Parts, serving: &mut JoinSet<()>) -> Result<()> {
+async fn until_the_end(mut signals: Signals, working: &mut Parts, serving: &mut JoinSet<()>) -> Result<()> {
     let error = tokio::select! {
-        told = told_to_end() => return told,
+        () = signals.told_to_end() => return Ok(()),
         error = working.ended() => error,
         Some(part) = serving.join_next() => {
             let error = part.err().map_or_else(|| anyhow!("it has ended"), Into::into);
@@ -272,12 +273,24 @@ async fn feed(
     }
 }
 
-async fn told_to_end() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that end a process in order. They are waited for from its start on: before that they kill it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("waiting for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("waiting for SIGINT")?,
+        })
     }
-    Ok(())
+
+    async fn told_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
