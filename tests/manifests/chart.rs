@@ -6,19 +6,25 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::root;
 
+/// How long a program may be silent before it is up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The containers of control planes in the corpus, if there is one.
 fn containers() -> Vec<Value> {
     let named = env::var_os("PILOTHOUSE_CORPUS").map(PathBuf::from);
-    let cases = named.unwrap_or_else(|| root().join("../shared/corpus")).join("install-manifests/cases");
-    if !cases.is_dir() {
+    let is_required = env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    let Some(corpus) = testkit::corpus::find(named, root(), is_required).unwrap() else {
         eprintln!("SKIPPED istiod's chart: no corpus; PILOTHOUSE_CORPUS names none");
         return Vec::new();
-    }
+    };
+    let cases = corpus.join("install-manifests/cases");
     let mut containers = Vec::new();
     for case in fs::read_dir(cases).unwrap() {
         for object in testkit::corpus::yaml(&case.unwrap().path().join("rendered.yaml")).unwrap() {
@@ -49,13 +55,15 @@ fn flags_are_known() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut before = Vec::new();
-        let is_up = said.by_ref().any(|line| {
-            let is_last = line.contains("serving xDS");
+        let mut is_up = false;
+        while let Some(line) = lines.recv_timeout(PATIENCE).ok().filter(|_| !is_up) {
+            is_up = line.contains("serving xDS");
             before.push(line);
-            is_last
-        });
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         let before = before.join("\n");

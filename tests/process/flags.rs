@@ -1,10 +1,9 @@
 //! What the program says of flags, and with which status it ends.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use crate::{PILOTHOUSE, text};
+use crate::{PILOTHOUSE, Running, text};
 
 fn run(words: &[&str]) -> Output {
     Command::new(PILOTHOUSE).args(words).output().unwrap()
@@ -31,20 +30,9 @@ fn flags_that_cannot_be_meant_are_refused() {
 
 #[test]
 fn the_last_of_two_flags_counts_and_nobody_has_to_listen() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(PILOTHOUSE)
-        .args(["discovery", "--grpcAddr=:15010", "--grpcAddr=127.0.0.1:0", "--httpAddr=127.0.0.1:0"])
-        .args(["--monitoringAddr=", "--configDir"])
-        .arg(folder.path())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let line = said.find(|line| line.contains("serving xDS")).unwrap();
-    assert!(line.contains("127.0.0.1"), "{line}");
-    drop(said);
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    assert!(child.wait().unwrap().success());
+    let running = Running::start(&["--grpcAddr=127.0.0.2:0"], &[]);
+    assert!(running.address().starts_with("127.0.0.2:"));
+    assert!(running.end());
 }
 
 #[test]

@@ -7,7 +7,6 @@
 
 mod flags;
 mod problems;
-mod streams;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

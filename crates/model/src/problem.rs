@@ -63,9 +63,12 @@ impl Problem {
 
     /// One line with its place: the file that its object is read from (or its own), and the line there.
     pub fn located(&self, file: &str, line: u32) -> String {
-        let (file, line) =
-            (self.file.as_deref().unwrap_or(file), if self.line > 0 { self.line } else { line });
-        match (file, line) {
+        let place = match &self.file {
+            Some(file) => (&**file, self.line),
+            None if self.line > 0 => (file, self.line),
+            None => (file, line),
+        };
+        match place {
             ("", _) => self.to_string(),
             (file, 0) => format!("{file}: {self}"),
             (file, line) => format!("{file}:{line}: {self}"),

@@ -63,8 +63,14 @@ pub struct Told {
 
 impl Told {
     /// What it is about, whatever is told of it.
-    pub fn subject(&self) -> (&Key, &str, &str) {
-        (&self.problem.key, self.problem.code, &self.problem.field)
+    pub fn subject(&self) -> (&Key, &str, &str, &str) {
+        let file = self.problem.file.as_ref().unwrap_or(&self.file);
+        (&self.problem.key, self.problem.code, &self.problem.field, file)
+    }
+
+    /// What is told, wherever it stands: a line that has moved is nothing new.
+    pub fn gist(&self) -> ((&Key, &str, &str, &str), &str) {
+        (self.subject(), &self.problem.detail)
     }
 
     /// The line that tells that it is not wrong any more.

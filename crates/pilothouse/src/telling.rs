@@ -60,7 +60,8 @@ impl Reports {
 }
 
 fn tell(before: &[Told], now: &[Told]) {
-    for told in now.iter().filter(|told| !before.contains(told)) {
+    let known: BTreeSet<_> = before.iter().map(Told::gist).collect();
+    for told in now.iter().filter(|told| !known.contains(&told.gist())) {
         match told.problem.severity {
             Severity::Error => tracing::error!("{told}"),
             Severity::Warning => tracing::warn!("{told}"),
@@ -79,12 +80,15 @@ pub(crate) async fn between(mut snapshots: watch::Receiver<Arc<mesh::Snapshot>>)
     while snapshots.changed().await.is_ok() {
         tokio::time::sleep(QUIET).await;
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let now = match tokio::task::spawn_blocking(move || offline::between(&snapshot)).await {
-            Ok(found) => found,
+        let look = move || {
+            let now = offline::between(&snapshot);
+            tell(&before, &now);
+            now
+        };
+        before = match tokio::task::spawn_blocking(look).await {
+            Ok(now) => now,
             Err(error) => return error.into(),
         };
-        tell(&before, &now);
-        before = now;
     }
     anyhow!("the engine has ended")
 }

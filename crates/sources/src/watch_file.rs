@@ -35,16 +35,17 @@ async fn follow(path: PathBuf, mut notices: Notices, texts: mpsc::Sender<MeshTex
     if texts.send(known.clone()).await.is_err() {
         return;
     }
+    let mut is_watched = true;
     loop {
-        let is_there = matches!(known, Ok(Some(_)));
+        let is_quiet = is_watched && matches!(known, Ok(Some(_)));
+        // Its folder may be another one, or there at last; an error means that it is not.
         tokio::select! {
-            wanted = notices.next() => if !concerns(&wanted, &path) {
-                continue;
+            wanted = notices.next() => match concerns(&wanted, &path) {
+                false => continue,
+                true if wanted.all => is_watched = notices.watch(folder(&path)).is_ok(),
+                true => {}
             },
-            () = tokio::time::sleep(RETRY), if !is_there => {
-                // Its folder may be another one, or there at last; an error means that it is not.
-                let _ = notices.watch(folder(&path));
-            }
+            () = tokio::time::sleep(RETRY), if !is_quiet => is_watched = notices.watch(folder(&path)).is_ok(),
             () = texts.closed() => return,
         }
         let next = settled(&path).await;

@@ -12,7 +12,7 @@ use crate::connections::Who;
 /// level of debugging.
 pub(crate) struct Farewell {
     who: Who,
-    asks: bool,
+    is_question: bool,
     since: Instant,
     reason: Option<String>,
 }
@@ -20,14 +20,14 @@ pub(crate) struct Farewell {
 impl Farewell {
     /// A proxy has connected, with a first request of this type.
     pub(crate) fn new(who: Who, first: &str) -> Self {
-        let asks = first.starts_with(type_url::DEBUG);
-        let (node, id, peer) = (&who.node, &who.id, shown(&who));
+        let is_question = first.starts_with(type_url::DEBUG);
+        let (node, id, peer) = (quoted(&who.node), quoted(&who.id), shown(&who));
         let protocol = if who.state_of_the_world { "state of the world" } else { "delta" };
-        match asks {
+        match is_question {
             true => tracing::debug!(%node, connection = %id, peer, protocol, "somebody asks"),
             false => tracing::info!(%node, connection = %id, peer, protocol, "a proxy has connected"),
         }
-        Self { who, asks, since: Instant::now(), reason: None }
+        Self { who, is_question, since: Instant::now(), reason: None }
     }
 
     /// Notes why the stream ends.
@@ -41,15 +41,20 @@ impl Farewell {
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        let Self { who, asks, since, reason } = self;
-        let (node, id, peer, after) = (&who.node, &who.id, shown(who), since.elapsed());
+        let Self { who, is_question, since, reason } = self;
+        let (node, id, peer, after) = (quoted(&who.node), quoted(&who.id), shown(who), since.elapsed());
         // Nobody came to say why: what it was asked over is gone.
         let reason = reason.as_deref().unwrap_or("its connection is closed");
-        match asks {
+        match is_question {
             true => tracing::debug!(%node, connection = %id, peer, ?after, reason, "somebody has asked"),
             false => tracing::info!(%node, connection = %id, peer, ?after, reason, "a proxy has left"),
         }
     }
+}
+
+/// What a client says of itself, for the log: in one line, and no more of it than anybody reads.
+pub(crate) fn quoted(words: &str) -> String {
+    words.chars().take(256).flat_map(char::escape_debug).collect()
 }
 
 fn shown(who: &Who) -> String {

@@ -17,7 +17,7 @@ use envoy_api::type_url;
 
 use crate::body::Outlet;
 use crate::connections::{Listed, Mark, TypeStatus, Who};
-use crate::farewell::Farewell;
+use crate::farewell::{Farewell, quoted};
 use crate::hooks::{Hello, Hooks, Link, Planned, Question};
 use crate::inbound::{Inbound, Protocol};
 use crate::request::Request;
@@ -104,7 +104,8 @@ impl<'a, H: Hooks> Stream<'a, H> {
         let connected = shared.hooks.connect(hello).await;
         let mut connection = connected.inspect_err(|status| {
             shared.note_error(status);
-            tracing::warn!(node = %node.id, reason = status.message(), "a proxy is turned away");
+            let [node, reason] = [&*node.id, status.message()].map(quoted);
+            tracing::warn!(node, reason, "a proxy is turned away");
         })?;
         let node = Arc::new(Node { extensions: Vec::new(), ..node });
         let who = Who {
@@ -231,9 +232,8 @@ impl<'a, H: Hooks> Stream<'a, H> {
             (new_reason, was_refused && status.error.is_none())
         });
         if is_well {
-            self.progress.logged = None;
             tracing::info!(
-                node = %self.listed.who().node,
+                node = quoted(&self.listed.who().node),
                 connection = %self.listed.who().id,
                 type_url = request.type_url,
                 "a proxy accepts its configuration again"
@@ -258,7 +258,7 @@ impl<'a, H: Hooks> Stream<'a, H> {
         }
         self.progress.logged = Some(now);
         tracing::warn!(
-            node = %self.listed.who().node,
+            node = quoted(&self.listed.who().node),
             connection = %self.listed.who().id,
             type_url = request.type_url,
             nonce = request.nonce,

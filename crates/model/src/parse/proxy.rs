@@ -29,19 +29,20 @@ const NEWEST: IstioVersion = IstioVersion(65535, 65535, 65535);
 
 /// A proxy from its node; an error is one sentence that names the part that is out of shape.
 pub fn parse_node(node: &Node) -> Result<Proxy, String> {
+    let shown: String = node.id.chars().take(128).collect();
     let parts: Vec<&str> = node.id.split('~').collect();
     let [kind, ip, workload_id, domain] = parts.as_slice() else {
-        return Err(format!("node id '{}' is not of the form type~ip~id~domain", node.id));
+        return Err(format!("node id '{shown}' is not of the form type~ip~id~domain"));
     };
     let kind = match *kind {
         "sidecar" => ProxyKind::Sidecar,
         "router" => ProxyKind::Router,
-        other => return Err(format!("node id '{}': proxies of type '{other}' are not served", node.id)),
+        other => return Err(format!("node id '{shown}': proxies of type '{other}' are not served")),
     };
     let facts = Facts(&node.metadata);
     let ips = addresses(facts.text("INSTANCE_IPS"), ip);
     if ips.is_empty() {
-        return Err(format!("node id '{}': no valid IP address", node.id));
+        return Err(format!("node id '{shown}': no valid IP address"));
     }
     Ok(proxy(node, &facts, Identity { kind, ips, workload_id, domain }))
 }

@@ -5,8 +5,6 @@
 mod rules;
 mod world;
 
-use std::time::Instant;
-
 use expect_test::{Expect, expect};
 use memo::Shared;
 use model::networking::OutboundMode;
@@ -251,16 +249,21 @@ fn a_port_of_many_hosts_costs_what_its_hosts_cost() {
     let time = |count: usize| {
         let entries = (0..count).map(|at| entry(&format!("e{at}"), &[], (443, "TLS")));
         let world = World::new(&entries.collect::<Vec<_>>());
-        let begin = Instant::now();
+        let begin = worked();
         let found = world.resources(&client("a", &json!({})));
-        let took = begin.elapsed();
+        let took = worked() - begin;
         let listener = found.iter().find(|one| &*one.name == "0.0.0.0_443").unwrap();
         assert_eq!(listener.needs.clusters.len(), count);
         took
     };
     let few = time(250).min(time(250));
     let many = time(8_000);
-    println!("250 hosts: {few:?}; 8,000 hosts: {many:?}");
     // 32 times as many; each compared with each would be a thousand times as much.
-    assert!(many < few * 160, "250 hosts take {few:?}, 8,000 hosts {many:?}");
+    assert!(many < few * 200, "250 hosts take {few} ns, 8,000 hosts {many} ns");
+}
+
+/// How long this thread has been on a processor, in nanoseconds: what others do does not count.
+fn worked() -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    told.split(' ').next().unwrap().parse().unwrap()
 }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use crate::PATIENCE;
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const SERVICES: u32 = 20;
 /// States in all, and those after which memory is as large as it will be.
