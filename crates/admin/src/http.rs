@@ -13,9 +13,6 @@ use crate::access::is_allowed;
 use crate::debug::{self, Query, Refusal};
 use crate::{State, metrics};
 
-/// Why proxies are not served yet.
-const NOT_READY: &str = "the configuration has not been read yet\n";
-
 /// The pages of both HTTP ports: `/ready`, `/version`, `/metrics`, `/debug` and what is below it.
 ///
 /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: debug pages are for loopback peers
@@ -31,12 +28,12 @@ pub fn router(state: State) -> Router {
         .with_state(state)
 }
 
-/// 200 once proxies are served, else 503 (istiod-surface 1.7); here with the reason.
-async fn ready(Shown(state): Shown<State>) -> (StatusCode, &'static str) {
-    match state.is_ready() {
-        true => (StatusCode::OK, ""),
-        false => (StatusCode::SERVICE_UNAVAILABLE, NOT_READY),
-    }
+/// 200 once proxies are served and every part is ready, else 503 (istiod-surface 1.7); here with what there is to
+/// know about it, a line each.
+async fn ready(Shown(state): Shown<State>) -> (StatusCode, String) {
+    let (is_ready, details) = state.readiness();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, details.into_iter().map(|line| line + "\n").collect())
 }
 
 /// `version-revision-status`, without a line's end (istiod-surface 9.6).

@@ -12,6 +12,7 @@ mod access;
 mod debug;
 mod http;
 mod metrics;
+mod parts;
 mod question;
 mod state;
 #[cfg(test)]
@@ -20,5 +21,7 @@ mod testing;
 mod tests;
 
 pub use http::router;
+pub use metrics::names;
+pub use parts::{Number, Part, Report};
 pub use question::answer;
 pub use state::{Build, State};

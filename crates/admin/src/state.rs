@@ -6,6 +6,8 @@ use std::time::Instant;
 use mesh::Snapshot;
 use xds::{Connections, Stats};
 
+use crate::parts::Part;
+
 /// What there is to show; a clone is a handle.
 #[derive(Clone)]
 pub struct State {
@@ -19,7 +21,12 @@ pub struct State {
     pub build: Build,
     /// When it started.
     pub started: Instant,
+    /// Parts of the process that have something to say of their own.
+    pub parts: Vec<Part>,
 }
+
+/// Why proxies are not served yet.
+const NOT_READY: &str = "the configuration has not been read yet";
 
 /// Which program this is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +47,14 @@ impl State {
         Arc::clone(&self.engine.snapshots.borrow())
     }
 
-    /// Whether proxies are served.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.engine.snapshots.borrow().generation > 0
+    /// Whether proxies are served and every part is ready, and what there is to know about it.
+    pub(crate) fn readiness(&self) -> (bool, Vec<String>) {
+        let mut is_ready = self.engine.snapshots.borrow().generation > 0;
+        let mut details: Vec<String> = (!is_ready).then(|| NOT_READY.to_owned()).into_iter().collect();
+        for report in self.parts.iter().map(|part| part()) {
+            is_ready &= report.is_ready;
+            details.extend(report.details);
+        }
+        (is_ready, details)
     }
 }

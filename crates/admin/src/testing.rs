@@ -81,6 +81,7 @@ impl Mesh {
                 instance: "istiod-1".into(),
             },
             started: Instant::now(),
+            parts: Vec::new(),
         };
         let asked = state.clone();
         hooks.inspect_by(move |question| answer(&asked, question));
@@ -100,7 +101,7 @@ impl Mesh {
             .send(Command::Changes(OBJECTS.iter().flat_map(|text| change(text)).collect()))
             .await
             .unwrap();
-        until(|| mesh.state.is_ready()).await;
+        until(|| mesh.state.readiness().0).await;
         mesh
     }
 

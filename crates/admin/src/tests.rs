@@ -8,8 +8,8 @@ use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 use xds::{Peer, Question};
 
-use crate::answer;
 use crate::testing::{Mesh, node, until};
+use crate::{Report, answer};
 
 const ALL: &[(&str, &[&str])] = &[
     (type_url::CLUSTER, &[]),
@@ -69,9 +69,12 @@ async fn readiness_follows_the_first_state() {
         empty.get("/ready").await,
         (StatusCode::SERVICE_UNAVAILABLE, "the configuration has not been read yet\n".to_owned())
     );
-    let mesh = Mesh::small().await;
+    let mut mesh = Mesh::small().await;
     assert_eq!(mesh.get("/ready").await, (StatusCode::OK, String::new()));
     assert_eq!(mesh.get("/version").await.1, "1.30.0-abc-Clean");
+    let waiting = || Report { details: vec!["a part waits".into()], ..Report::default() };
+    mesh.state.parts.push(std::sync::Arc::new(waiting));
+    assert_eq!(mesh.get("/ready").await, (StatusCode::SERVICE_UNAVAILABLE, "a part waits\n".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,6 +35,12 @@ impl Discovery {
     }
 }
 
+/// The namespaces of the local cluster that count, by name.
+pub(crate) fn namespaces(config: &Config) -> BTreeSet<Text> {
+    let local = config.namespaces.values().filter(|one| one.meta.key.cluster == config.settings.cluster);
+    selected(config).unwrap_or_else(|| local.map(|one| one.meta.key.name.clone()).collect())
+}
+
 /// The namespaces that some selector selects; `None` where there are no selectors.
 fn selected(config: &Config) -> Option<BTreeSet<Text>> {
     let selectors = &config.mesh.discovery_selectors;

@@ -9,7 +9,7 @@ use model::proxy::Proxy;
 use model::{Problem, Text};
 
 use crate::asks::{Asks, Bound};
-use crate::discovery::Discovery;
+use crate::discovery::{self, Discovery};
 use crate::endpoints::Inputs;
 use crate::{
     AuthnIndex, Collectors, Config, EndpointIndex, GatewayIndex, Member, RouteIndex, RuleIndex, Scope,
@@ -86,6 +86,11 @@ impl Snapshot {
             endpoints,
             config,
         }
+    }
+
+    /// The namespaces of the local cluster that discovery selectors do not hide, by name.
+    pub fn namespaces(&self) -> BTreeSet<Text> {
+        discovery::namespaces(&self.config)
     }
 
     /// What is known of a proxy in this state.

@@ -11,6 +11,7 @@ use model::parse::Context;
 use model::settings::Settings;
 use pilothouse::settings;
 use push::{Command, Engine, Handle, Limits};
+use sources::kube::Cluster;
 use sources::{MeshFile, MeshText};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -23,17 +24,19 @@ use crate::logs::Levels;
 use crate::parts::Parts;
 use crate::telling::{self, Reports, Start};
 use crate::usage::Usage;
-use crate::{logs, pages};
+use crate::{cluster, logs, pages};
 
 /// How the control plane runs; flags have istiod's names.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The folder of YAML and JSON files to serve, read recursively and watched.
+    /// The folder of YAML and JSON files to serve instead of a cluster, read recursively and watched.
     #[arg(long = "configDir")]
     config_dir: Option<PathBuf>,
     /// MeshConfig in YAML, over the built-in defaults; watched [default: ./etc/istio/config/mesh]
     #[arg(long = "meshConfig")]
     mesh_config: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: cluster::ClusterArguments,
     /// Plaintext gRPC; empty for none.
     #[arg(long = "grpcAddr", default_value = ":15010")]
     grpc: ListenAddress,
@@ -54,7 +57,7 @@ pub(crate) struct Arguments {
     domain: String,
     /// The id of the local cluster.
     #[arg(long = "clusterID", env = "CLUSTER_ID", default_value = "Kubernetes")]
-    cluster: String,
+    cluster_id: String,
     /// How long streams may take to end at shutdown.
     #[arg(long = "shutdownDuration", default_value = "10s", value_parser = go_duration)]
     shutdown: Duration,
@@ -95,22 +98,20 @@ pub(crate) fn run(arguments: &Arguments, unknown: &[String]) -> Result<()> {
 }
 
 async fn serve(arguments: &Arguments) -> Result<()> {
-    let Some(folder) = &arguments.config_dir else {
-        bail!("--configDir DIR is needed: a folder of files is what is served, no cluster");
-    };
     if [&arguments.grpc, &arguments.http, &arguments.monitoring].iter().all(|address| address.is_empty()) {
         bail!(Usage("--grpcAddr, --httpAddr and --monitoringAddr are all empty: nothing would be served"));
     }
     let signals = Signals::new()?;
+    let source = Source::of(arguments).await?;
     tell_unused(arguments);
     let (settings, process) = settings(arguments);
     let grpc = arguments.grpc.listen().await?;
     let http = [arguments.http.listen().await?, arguments.monitoring.listen().await?];
-    let (mut working, handle) = work(folder, arguments.mesh_config.as_deref(), settings, &process)?;
+    let (mut working, handle, told) = work(arguments, source, settings, &process)?;
     let shutdown = CancellationToken::new();
     let hooks = push::Discovery::new(handle.clone());
     let (server, health) = discovery_server(&hooks, &process).await?;
-    let state = pages::state(&handle, &hooks, &server, &process.name);
+    let state = pages::state(&handle, &hooks, &server, (&process.name, told));
     let mut serving = JoinSet::new();
     serving.spawn(report_health(health.clone(), handle.snapshots.clone(), shutdown.clone()));
     for listener in http.into_iter().flatten() {
@@ -133,23 +134,47 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     ended
 }
 
-/// Starts what makes views of files.
+/// Where configuration comes from.
+enum Source {
+    Folder(PathBuf),
+    Cluster(Cluster),
+}
+
+impl Source {
+    async fn of(arguments: &Arguments) -> Result<Self> {
+        if let Some(folder) = &arguments.config_dir {
+            return Ok(Self::Folder(folder.clone()));
+        }
+        match arguments.cluster.connect().await? {
+            Some(cluster) => Ok(Self::Cluster(cluster)),
+            None => bail!(
+                "there is nothing to serve: --configDir DIR names a folder of files, --kubeconfig FILE a cluster"
+            ),
+        }
+    }
+}
+
+/// Starts what makes views of what the source says; and whoever has something to say of itself.
 fn work(
-    folder: &Path,
-    mesh: Option<&Path>,
+    arguments: &Arguments,
+    source: Source,
     settings: Settings,
     process: &settings::Process,
-) -> Result<(Parts, Handle)> {
+) -> Result<(Parts, Handle, Vec<admin::Part>)> {
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
     let (engine, handle, inbox) = Engine::new(settings);
-    let begun = Instant::now();
-    let path = mesh.unwrap_or(Path::new(MESH_CONFIG));
-    let file = MeshFile::new(path, context.clone());
-    let file = if mesh.is_some() { file.expected() } else { file };
-    let start = Start { folder: folder.to_owned(), mesh: path.to_owned(), begun };
-    let mesh = sources::watch_file(path).context("watching the mesh's configuration")?;
-    let changes = sources::watch(folder, context)?;
     let mut working = Parts::default();
+    let mut told = Vec::new();
+    let mesh = arguments.mesh_config.as_deref();
+    match source {
+        Source::Folder(folder) => read(folder, mesh, context, (&mut working, &handle))?,
+        Source::Cluster(cluster) => {
+            let mesh = mesh.unwrap_or(Path::new(MESH_CONFIG));
+            let (changes, status) = cluster.watch(&arguments.cluster.options(mesh, context, process));
+            told.push(cluster::part(status));
+            working.start("the feed of the cluster", cluster::feed(changes, handle.clone()));
+        }
+    }
     let limits = Limits { after: process.debounce_after, max: process.debounce_max };
     let engine = engine.start(inbox, limits).context("starting the engine")?;
     working.start("the engine", async move {
@@ -157,8 +182,25 @@ fn work(
         ended.map_or_else(Into::into, |()| anyhow!("nobody is left to send it anything"))
     });
     working.start("the teller of problems", telling::between(handle.snapshots.clone()));
+    Ok((working, handle, told))
+}
+
+/// Starts to read a folder and the file with MeshConfig.
+fn read(
+    folder: PathBuf,
+    mesh: Option<&Path>,
+    context: Context,
+    (working, handle): (&mut Parts, &Handle),
+) -> Result<()> {
+    let begun = Instant::now();
+    let path = mesh.unwrap_or(Path::new(MESH_CONFIG));
+    let file = MeshFile::new(path, context.clone());
+    let file = if mesh.is_some() { file.expected() } else { file };
+    let mesh = sources::watch_file(path).context("watching the mesh's configuration")?;
+    let changes = sources::watch(&folder, context)?;
+    let start = Start { folder, mesh: path.to_owned(), begun };
     working.start("the feed of configuration", feed(changes, (mesh, file), handle.clone(), start));
-    Ok((working, handle))
+    Ok(())
 }
 
 /// The switches of the mesh and of this process; what cannot be read is told.
@@ -171,7 +213,7 @@ fn settings(arguments: &Arguments) -> (Settings, settings::Process) {
         tracing::warn!("{problem}");
     }
     mesh.domain = arguments.domain.as_str().into();
-    mesh.cluster = arguments.cluster.as_str().into();
+    mesh.cluster = arguments.cluster_id.as_str().into();
     (mesh, process)
 }
 
@@ -249,27 +291,26 @@ async fn feed(
     start: Start,
 ) -> anyhow::Error {
     let mut reports = Reports::default();
-    let mut start = Some(start);
-    let mut first = mesh.recv().await.map(|text| file.see(&text));
+    let (Some(text), Some(mut batch)) = (mesh.recv().await, changes.recv().await) else {
+        return anyhow!("the folder could not be read");
+    };
+    batch.insert(0, file.see(&text));
+    start.tell(&batch);
     loop {
-        let mut batch: Vec<Change> = first.take().into_iter().collect();
-        tokio::select! {
-            more = changes.recv() => match more {
-                Some(more) => batch.extend(more),
-                None => return anyhow!("the folder is not watched any more"),
-            },
-            text = mesh.recv() => match text {
-                Some(text) => batch.push(file.see(&text)),
-                None => return anyhow!("the mesh's configuration is not watched any more"),
-            },
-        }
-        if let Some(start) = start.take() {
-            start.tell(&batch);
-        }
         batch.iter().for_each(|change| reports.note(change));
         if engine.commands.send(Command::Changes(batch)).await.is_err() {
             return anyhow!("the engine has ended");
         }
+        batch = tokio::select! {
+            more = changes.recv() => match more {
+                Some(more) => more,
+                None => return anyhow!("the folder is not watched any more"),
+            },
+            text = mesh.recv() => match text {
+                Some(text) => vec![file.see(&text)],
+                None => return anyhow!("the mesh's configuration is not watched any more"),
+            },
+        };
     }
 }
 

@@ -49,9 +49,9 @@ pub(crate) fn start(levels: &Levels, as_json: bool) {
 }
 
 fn filter(levels: &Levels) -> EnvFilter {
-    // The library that watches folders tells of each that goes; so do we, in words.
-    let quiet = "notify=error".parse().ok();
-    let mut filter = quiet.into_iter().fold(EnvFilter::new("info"), EnvFilter::add_directive);
+    // The libraries that watch folders and clusters tell of each failure; so do we, once and in words.
+    let quiet = ["notify=error", "kube_client=off", "kube_runtime=off", "tower=warn"];
+    let mut filter = quiet.iter().filter_map(|quiet| quiet.parse().ok()).fold(EnvFilter::new("info"), EnvFilter::add_directive);
     for (scope, level) in &levels.0 {
         let level = match level.as_str() {
             "none" => "off",

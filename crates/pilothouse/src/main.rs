@@ -3,6 +3,7 @@
 
 mod address;
 mod bootstrap;
+mod cluster;
 mod discovery;
 mod logs;
 mod pages;

@@ -3,19 +3,19 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use admin::{Build, State};
+use admin::{Build, Part, State};
 use push::Handle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::version::VERSION;
 
-/// What the pages show of this process; questions over xDS are answered from it too.
+/// What the pages show of this process and its parts; questions over xDS are answered from it too.
 pub(crate) fn state(
     engine: &Handle,
     hooks: &push::Discovery,
     server: &xds::Discovery<push::Discovery>,
-    name: &str,
+    (name, parts): (&str, Vec<Part>),
 ) -> State {
     let state = State {
         engine: engine.clone(),
@@ -28,6 +28,7 @@ pub(crate) fn state(
             instance: name.to_owned(),
         },
         started: Instant::now(),
+        parts,
     };
     let shown = state.clone();
     hooks.inspect_by(move |question| admin::answer(&shown, question));

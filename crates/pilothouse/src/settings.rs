@@ -11,6 +11,8 @@ use model::{Decimal, Text};
 #[allow(missing_docs, reason = "each field is a variable of the table, where it is described")]
 pub struct Process {
     pub name: Text,
+    pub revision: Text,
+    pub shared_mesh: Text,
     pub debounce_after: Duration,
     pub debounce_max: Duration,
     pub max_request_bytes: u32,
@@ -24,6 +26,8 @@ impl Default for Process {
         let (pace, server, keep) = (push::Limits::default(), xds::Config::default(), xds::Keep::default());
         Self {
             name: "pilothouse".into(),
+            revision: "".into(),
+            shared_mesh: "".into(),
             debounce_after: pace.after,
             debounce_max: pace.max,
             max_request_bytes: u32::try_from(server.max_request_bytes).unwrap_or(u32::MAX),
@@ -72,6 +76,8 @@ settings! {
     /// Settings of this process, in the order in which they are listed to people.
     PROCESS of Process:
     "POD_NAME" Word name "pilothouse" "What this process is called on pages and by istioctl."
+    "REVISION" Word revision "" "The revision of this control plane: which Istio objects it reads and what its own are called; empty reads all."
+    "SHARED_MESH_CONFIG" Word shared_mesh "" "A ConfigMap with MeshConfig that lies below the revision's own."
     "PILOT_DEBOUNCE_AFTER" Time debounce_after "20ms" "How long it must have been quiet for changes that wait to be pushed; istiod waits 100ms."
     "PILOT_DEBOUNCE_MAX" Time debounce_max "500ms" "The longest time that a change waits; in istiod 10s."
     "ISTIO_GPRC_MAXRECVMSGSIZE" Number max_request_bytes "4194304" "The longest request of a client, in bytes."

@@ -1,14 +1,16 @@
-//! Where configuration comes from: files into [`model::Change`]s.
+//! Where configuration comes from: files, or a cluster's API server, into [`model::Change`]s.
 //!
 //! ```text
 //!   folder ──notify──> watch ──walk, texts──> Folder::update ──> Vec<Change> ──channel──> push
 //!                                               │ documents → parse_object → winners by key
+//!   API server ──list, watch──> kube ──objects → parse_object──> Vec<Change> ──channel──> push
 //! ```
 //!
 //! Nothing here knows what the objects mean.
 
 mod documents;
 mod folder;
+pub mod kube;
 mod mesh_file;
 mod notices;
 mod pod_slices;

@@ -3,7 +3,7 @@
 mod clusters;
 mod families;
 mod mesh;
-mod names;
+pub mod names;
 mod proxies;
 mod streams;
 #[cfg(test)]
@@ -38,6 +38,11 @@ fn collect(state: &State) -> Vec<MetricFamily> {
     mesh::collect(state, &mut families);
     clusters::collect(&state.snapshot(), &mut families);
     proxies::collect(state, &mut families);
+    for number in state.parts.iter().flat_map(|part| part().numbers) {
+        let labels: Vec<(&str, &str)> =
+            number.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        families.put(number.metric, &labels, number.value);
+    }
     families.finish()
 }
 

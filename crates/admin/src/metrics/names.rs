@@ -6,8 +6,8 @@
 use prometheus::proto::MetricType;
 
 /// A metric.
-#[derive(Clone, Copy)]
-pub(crate) struct Metric {
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
     pub(crate) name: &'static str,
     pub(crate) kind: MetricType,
     pub(crate) help: &'static str,
@@ -15,7 +15,8 @@ pub(crate) struct Metric {
 
 macro_rules! metrics {
     ($($constant:ident $kind:ident $name:literal $help:literal)*) => {
-        $(pub(crate) const $constant: Metric =
+        $(#[doc = $help]
+        pub const $constant: Metric =
             Metric { name: $name, kind: MetricType::$kind, help: $help };)*
 
         /// All of them.
@@ -79,4 +80,7 @@ metrics! {
     PROBLEMS GAUGE "pilothouse_problems" "Problems in the configuration."
     GENERATION GAUGE "pilothouse_snapshot_generation" "The state of the mesh, counted from the start."
     CONFIG_AGE GAUGE "pilothouse_config_age_seconds" "Time since the state of the mesh last changed."
+    WATCHES GAUGE "pilothouse_watch_live" "Whether what is known of a kind of object is what the API server says (1) or was last read from it (0)."
+    WATCH_ERRORS COUNTER "pilothouse_watch_errors_total" "Failures to list or watch a kind of object, by reason."
+    STATE_AGE GAUGE "pilothouse_state_age_seconds" "Time since the API server last stood for all that is served; 0 while it does."
 }

@@ -62,7 +62,10 @@ fn names_of_metrics() {
         pilothouse_resources_sent_total
         pilothouse_sets
         pilothouse_snapshot_generation
-        pilothouse_views_seconds"#]]
+        pilothouse_state_age_seconds
+        pilothouse_views_seconds
+        pilothouse_watch_errors_total
+        pilothouse_watch_live"#]]
     .assert_eq(&names.join("\n"));
 }
 

@@ -23,14 +23,22 @@ use crate::{Host, Key, Problem, Text};
 ///
 /// How the two are laid over each other: istiod-surface, mesh configuration, merge.
 pub fn parse_mesh_config(written: &Json, key: &Key, problems: &mut Vec<Problem>) -> Option<MeshConfig> {
-    decode::<api::MeshConfig>(written, "", key, problems)?;
-    let config = match api::MeshConfig::built_in().overlaid(written) {
-        Ok(config) => config,
-        Err(error) => {
-            problems.push(Problem::error(key, "wrong-type", "", error.to_string()));
-            return None;
-        }
-    };
+    parse_mesh_layers(&[written], key, problems)
+}
+
+/// The mesh's configuration from several texts, each laid over those before it.
+pub fn parse_mesh_layers(written: &[&Json], key: &Key, problems: &mut Vec<Problem>) -> Option<MeshConfig> {
+    let mut config = api::MeshConfig::built_in();
+    for layer in written {
+        decode::<api::MeshConfig>(layer, "", key, problems)?;
+        config = match config.overlaid(layer) {
+            Ok(config) => config,
+            Err(error) => {
+                problems.push(Problem::error(key, "wrong-type", "", error.to_string()));
+                return None;
+            }
+        };
+    }
     let mut reader = Reader::of_whole(key);
     let value = mesh_config(&mut reader, config);
     let (value, found) = reader.finish(value);
