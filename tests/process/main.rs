@@ -6,6 +6,7 @@
 )]
 
 mod flags;
+mod identity;
 mod problems;
 
 use std::fs;

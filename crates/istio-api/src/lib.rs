@@ -1,4 +1,4 @@
-//! The object types of Istio's API, as serde structs.
+//! The object types of Istio's API, as serde structs, and its wire messages.
 //!
 //! A type here mirrors one published message: its fields have the published names, and hold what
 //! the object says, no more. Nothing is checked but the shape: whether a port is in range, a host
@@ -20,3 +20,4 @@ pub mod mesh;
 pub mod networking;
 pub mod security;
 pub mod selector;
+pub mod wire;

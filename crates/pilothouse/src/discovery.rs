@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use identity::Client;
 use model::Change;
 use model::parse::Context;
 use model::settings::Settings;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use xds::{Health, Keep, Plain};
 
 use crate::address::ListenAddress;
+use crate::identity::Identity;
 use crate::logs::Levels;
 use crate::parts::Parts;
 use crate::telling::{self, Reports, Start};
@@ -49,7 +51,7 @@ pub(crate) struct Arguments {
     /// Webhooks over TLS; taken, but nothing is served there without a cluster.
     #[arg(long = "httpsAddr")]
     https: Option<ListenAddress>,
-    /// gRPC over TLS; taken, but nothing is served there without certificates.
+    /// gRPC over TLS, with certificates for workloads; without a cluster none unless it is given.
     #[arg(long = "secureGRPCAddr")]
     secure_grpc: Option<ListenAddress>,
     /// The DNS suffix of Kubernetes services.
@@ -103,13 +105,18 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     }
     let signals = Signals::new()?;
     let source = Source::of(arguments).await?;
+    let client = source.client();
     tell_unused(arguments);
-    let (settings, process) = settings(arguments);
+    let (settings, process, identity) = settings(arguments);
     let grpc = arguments.grpc.listen().await?;
+    let secure = match &arguments.secure_grpc {
+        Some(address) => address.listen().await?,
+        None => None,
+    };
     let http = [arguments.http.listen().await?, arguments.monitoring.listen().await?];
     let (mut working, handle, told) = work(arguments, source, settings, &process)?;
     let shutdown = CancellationToken::new();
-    let hooks = push::Discovery::new(handle.clone());
+    let hooks = push::Discovery::new(handle.clone()).checking_identity(identity.checks_identity);
     let (server, health) = discovery_server(&hooks, &process).await?;
     let state = pages::state(&handle, &hooks, &server, (&process.name, told));
     let mut serving = JoinSet::new();
@@ -118,9 +125,25 @@ async fn serve(arguments: &Arguments) -> Result<()> {
         tracing::info!(address = %listener.local_addr()?, "serving readiness, metrics and debug pages");
         serving.spawn(pages::serve(listener, state.clone(), arguments.shutdown, shutdown.clone()));
     }
+    let keep = keep(arguments, &process);
+    let known = (secure.is_some() || identity.authenticates_plaintext).then(|| {
+        let cluster = (arguments.cluster_id.as_str().into(), client);
+        Identity::start(&identity, cluster, handle.snapshots.clone(), &mut working)
+    });
+    if let (Some(listener), Some(identity)) = (secure, &known) {
+        tracing::info!(address = %listener.local_addr()?, "xDS over TLS will be served");
+        serving.spawn(identity.clone().serve_grpc(listener, server.clone(), keep, shutdown.clone()));
+    }
     if let Some(listener) = grpc {
         tracing::info!(address = %listener.local_addr()?, "serving xDS in plaintext");
-        serving.spawn(xds::serve(listener, Plain, server, keep(arguments, &process), shutdown.clone()));
+        match known.filter(|_| identity.authenticates_plaintext) {
+            Some(identity) => {
+                serving.spawn(identity.serve_plain(listener, server, keep, shutdown.clone()));
+            }
+            None => {
+                serving.spawn(xds::serve(listener, Plain, server, keep, shutdown.clone()));
+            }
+        }
     }
     let ended = until_the_end(signals, &mut working, &mut serving).await;
     tracing::info!("ending: streams are closed, connections get {:?}", arguments.shutdown);
@@ -141,6 +164,14 @@ enum Source {
 }
 
 impl Source {
+    /// A client of the cluster, if that is what is served.
+    fn client(&self) -> Option<Client> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Cluster(cluster) => Some(cluster.client()),
+        }
+    }
+
     async fn of(arguments: &Arguments) -> Result<Self> {
         if let Some(folder) = &arguments.config_dir {
             return Ok(Self::Folder(folder.clone()));
@@ -204,28 +235,23 @@ fn read(
 }
 
 /// The switches of the mesh and of this process; what cannot be read is told.
-fn settings(arguments: &Arguments) -> (Settings, settings::Process) {
+fn settings(arguments: &Arguments) -> (Settings, settings::Process, settings::Identity) {
     let environment = settings::environment();
     let (mut mesh, mut problems) = settings::parse(settings::MESH, &environment);
     let (process, more) = settings::parse(settings::PROCESS, &environment);
-    problems.extend(more);
+    let (identity, still_more) = settings::parse(settings::IDENTITY, &environment);
+    problems.extend(more.into_iter().chain(still_more));
     for problem in problems {
         tracing::warn!("{problem}");
     }
     mesh.domain = arguments.domain.as_str().into();
     mesh.cluster = arguments.cluster_id.as_str().into();
-    (mesh, process)
+    (mesh, process, identity)
 }
 
 fn tell_unused(arguments: &Arguments) {
-    let set = [
-        ("--httpsAddr", &arguments.https, "a cluster"),
-        ("--secureGRPCAddr", &arguments.secure_grpc, "certificates"),
-    ];
-    for (flag, address, what) in set {
-        if address.as_ref().is_some_and(|address| !address.is_empty()) {
-            tracing::warn!("{flag}: nothing is served there without {what}");
-        }
+    if arguments.https.as_ref().is_some_and(|address| !address.is_empty()) {
+        tracing::warn!("--httpsAddr: nothing is served there without a cluster");
     }
 }
 
@@ -279,6 +305,7 @@ fn keep(arguments: &Arguments, process: &settings::Process) -> Keep {
         max_streams: if process.max_streams == 0 { u32::MAX } else { process.max_streams },
         max_age: arguments.max_connection_age,
         grace: arguments.shutdown,
+        http1: false,
     }
 }
 

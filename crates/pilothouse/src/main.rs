@@ -5,6 +5,7 @@ mod address;
 mod bootstrap;
 mod cluster;
 mod discovery;
+mod identity;
 mod logs;
 mod pages;
 mod parts;

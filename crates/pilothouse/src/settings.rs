@@ -135,6 +135,10 @@ settings! {
     "COMPLIANCE_POLICY" Compliance compliance "" "The regulation that TLS of proxies has to keep: fips-140-2, fips-140-3 or pqc."
 }
 
+mod identity;
+
+pub use self::identity::{IDENTITY, Identity};
+
 /// This process's variables; what is no text is left out.
 pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
@@ -211,6 +215,7 @@ mod tests {
     fn the_defaults_of_the_tables_are_those_of_the_types() {
         check(MESH);
         check(PROCESS);
+        check(IDENTITY);
     }
 
     fn environment<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {

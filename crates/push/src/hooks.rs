@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use envoy_api::type_url;
+use model::{Caller, Proxy};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tonic::Status;
@@ -24,12 +25,42 @@ pub type Inspect = dyn Fn(&Question) -> Result<Answer, Status> + Send + Sync;
 pub struct Discovery {
     engine: Handle,
     inspect: Arc<OnceLock<Box<Inspect>>>,
+    checks_identity: bool,
+    impostors: Arc<AtomicU64>,
 }
 
 impl Discovery {
     /// From this engine.
     pub fn new(engine: Handle) -> Self {
-        Self { engine, inspect: Arc::default() }
+        Self { engine, inspect: Arc::default(), checks_identity: true, impostors: Arc::default() }
+    }
+
+    /// Whether a verified caller may be no other proxy than one of its own account; it may not, unless this says
+    /// otherwise (`PILOT_ENABLE_XDS_IDENTITY_CHECK`).
+    pub fn checking_identity(self, checks_identity: bool) -> Self {
+        Self { checks_identity, ..self }
+    }
+
+    /// How many streams were refused because the node announced is not the caller's.
+    pub fn impostors(&self) -> u64 {
+        self.impostors.load(Ordering::Relaxed)
+    }
+
+    /// A node in a namespace, and of a service account if it names one, is its caller's (istiod-surface 7.9). Where
+    /// nobody asked who is calling, everybody is whom they say.
+    fn check(&self, proxy: &Proxy, caller: Option<&Caller>) -> Result<(), Status> {
+        let Some(caller) = caller.filter(|_| self.checks_identity) else { return Ok(()) };
+        let account = &proxy.service_account;
+        let is_own = |said: &str, own: &str| said.is_empty() || said == own;
+        if is_own(&proxy.namespace, &caller.namespace) && is_own(account, &caller.service_account) {
+            return Ok(());
+        }
+        self.impostors.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(proxy = %proxy.id, ?caller, "a stream was refused: the node is not the caller's");
+        Err(Status::permission_denied(format!(
+            "authorization failed: no identities (spiffe://{}/ns/{}/sa/{}) matched {}/{account}",
+            caller.trust_domain, caller.namespace, caller.service_account, proxy.namespace
+        )))
     }
 
     /// From now on questions are answered by this; only the first call counts.
@@ -48,6 +79,7 @@ impl Hooks for Discovery {
             return Ok(asker(&hello));
         }
         let proxy = crate::node::proxy(&hello.node).map_err(Status::invalid_argument)?;
+        self.check(&proxy, hello.extensions.get::<Caller>())?;
         let workload = proxy.workload_id.clone();
         let (reply, answer) = oneshot::channel();
         let ended = |()| Status::unavailable("shutting down");

@@ -36,7 +36,7 @@ pub use names::Names;
 pub use order::{LABELS, label_of};
 pub use request::{Asks, Request, decode_delta, decode_list};
 pub use segments::{Segments, encode_delta, encode_list};
-pub use server::{Handshake, Keep, Plain, serve};
+pub use server::{Handshake, Keep, Look, Plain, Tls, serve};
 pub use service::{Closing, Config, Discovery, Peer, SERVICE};
 pub use session::{Excess, Limits, Response, Session};
 pub use set::{Change, Changes, Set};

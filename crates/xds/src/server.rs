@@ -5,17 +5,23 @@ use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Extensions, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
@@ -28,6 +34,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_millis(100);
 /// How much of requests that were not read yet is buffered per stream, in bytes.
 const WINDOW: u32 = 256 << 10;
+/// How long a client that speaks HTTP/1.1 may take to send the head of a request, as in istiod.
+const HEAD: Duration = Duration::from_secs(30);
 
 /// How connections are kept.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +50,8 @@ pub struct Keep {
     pub max_age: Option<Duration>,
     /// How long a connection that is being closed may take to finish.
     pub grace: Duration,
+    /// Whether HTTP/1.1 is spoken too.
+    pub http1: bool,
 }
 
 impl Default for Keep {
@@ -52,6 +62,7 @@ impl Default for Keep {
             max_streams: 100_000,
             max_age: None,
             grace: Duration::from_secs(10),
+            http1: false,
         }
     }
 }
@@ -77,7 +88,36 @@ impl Handshake for Plain {
     }
 }
 
-/// Serves HTTP/2 on every connection of `listener` until `shutdown`, then lets the connections end in order and
+/// What is found out about an encrypted connection goes into its requests; what it is, others know.
+pub type Look = fn(&ServerConnection) -> Extensions;
+
+/// TLS. Each connection takes the newest configuration: certificates and roots are exchanged by it.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    configs: watch::Receiver<Arc<ServerConfig>>,
+    look: Look,
+}
+
+impl Tls {
+    /// With these configurations; `look` finds out about a peer once the client has been agreed with.
+    pub fn new(configs: watch::Receiver<Arc<ServerConfig>>, look: Look) -> Self {
+        Self { configs, look }
+    }
+}
+
+impl Handshake for Tls {
+    type Io = TlsStream<TcpStream>;
+
+    async fn shake(&self, socket: TcpStream) -> io::Result<(Self::Io, Extensions)> {
+        let config = Arc::clone(&self.configs.borrow());
+        let stream = TlsAcceptor::from(config).accept(socket).await?;
+        let (_, connection) = stream.get_ref();
+        let known = (self.look)(connection);
+        Ok((stream, known))
+    }
+}
+
+/// Serves HTTP/2, and HTTP/1.1 if `keep` says so, on every connection of `listener` until `shutdown`, then lets the connections end in order and
 /// returns when the last one has, at the latest after the time that `keep` grants.
 pub async fn serve<A, S, B>(
     listener: TcpListener,
@@ -149,8 +189,25 @@ impl Connection {
             request.extensions_mut().insert(closing.clone());
             request
         });
-        let served = self.builder().serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
-        self.watch(served).await;
+        let (io, service) = (TokioIo::new(io), TowerToHyperService::new(service));
+        if self.keep.http1 {
+            // Apart, so that connections of proxies are no larger for it.
+            let builder = self.either();
+            return Box::pin(self.watch(builder.serve_connection(io, service))).await;
+        }
+        self.watch(self.builder().serve_connection(io, service)).await;
+    }
+
+    fn either(&self) -> auto::Builder<TokioExecutor> {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.keep.ping_interval)
+            .keep_alive_timeout(self.keep.ping_timeout)
+            .max_concurrent_streams(self.keep.max_streams);
+        builder
     }
 
     fn builder(&self) -> http2::Builder<TokioExecutor> {
@@ -166,7 +223,7 @@ impl Connection {
 
     /// Serves until the client goes, the connection is too old, or the server shuts down; the latter two let the
     /// client know and end its streams, so that it finds another connection before this one closes.
-    async fn watch(self, served: impl GracefulConnection<Error = hyper::Error>) {
+    async fn watch<E: std::fmt::Display>(&self, served: impl GracefulConnection<Error = E>) {
         let mut served = std::pin::pin!(served);
         let ended = tokio::select! {
             ended = served.as_mut() => Some(ended),

@@ -111,6 +111,11 @@ impl<H: Hooks> Discovery<H> {
         Self { shared: Arc::new(shared), others }
     }
 
+    /// The same server on a port with other further services.
+    pub fn with_others(&self, change: impl FnOnce(Routes) -> Routes) -> Self {
+        Self { shared: Arc::clone(&self.shared), others: change(self.others.clone()) }
+    }
+
     /// The open streams.
     pub fn connections(&self) -> Arc<Connections> {
         Arc::clone(&self.shared.connections)

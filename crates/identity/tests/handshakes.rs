@@ -1,0 +1,143 @@
+//! Handshakes with the server's port: who is known after them, and who gets none.
+
+mod house;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::{Serving, Stand, known};
+use model::Caller;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use house::{Signing, below, mesh, open, plug, root, shown};
+
+type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+fn client(roots: &str, shown: Option<Shown>) -> ClientConfig {
+    let mut store = RootCertStore::empty();
+    CertificateDer::pem_slice_iter(roots.as_bytes()).for_each(|root| store.add(root.unwrap()).unwrap());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(store);
+    match shown {
+        Some((certificate, key)) => builder.with_client_auth_cert(vec![certificate], key).unwrap(),
+        None => builder.with_no_client_auth(),
+    }
+}
+
+/// Whom the server takes the client for, or why the two did not come together.
+async fn meet(
+    server: Arc<ServerConfig>,
+    client: ClientConfig,
+    name: &'static str,
+) -> Result<Option<Caller>, String> {
+    let (one, two) = tokio::io::duplex(16 << 10);
+    let connector = TlsConnector::from(Arc::new(client));
+    let calling = tokio::spawn(async move {
+        let mut stream = connector.connect(name.try_into().unwrap(), one).await?;
+        stream.write_all(b"hello").await?;
+        stream.read_u8().await
+    });
+    let accepted = TlsAcceptor::from(server).accept(two).await.map_err(|error| error.to_string());
+    let caller = match accepted {
+        Ok(mut stream) => {
+            let mut hello = [0; 5];
+            stream.read_exact(&mut hello).await.map_err(|error| error.to_string())?;
+            stream.write_u8(1).await.unwrap();
+            stream.flush().await.unwrap();
+            Ok(known(stream.get_ref().1).get::<Caller>().cloned())
+        }
+        Err(error) => Err(error),
+    };
+    let called = calling.await.unwrap();
+    assert_eq!(called.is_ok(), caller.is_ok(), "{called:?}");
+    caller
+}
+
+fn stand() -> Stand {
+    Stand {
+        namespace: "istio-system".into(),
+        revision: "1-9-1".into(),
+        hosts: Vec::new(),
+        lifetime: Duration::from_secs(24 * 3600),
+    }
+}
+
+async fn plugged(folder: &Path) -> (Signing, Serving) {
+    let root = root("Root");
+    plug(folder, &below(&root, "Below", &rcgen::PKCS_ECDSA_P256_SHA256), &root);
+    let (authority, _keeper) = open(folder, &Arc::default()).await;
+    let (serving, _renewal) = Serving::new(authority, mesh(), stand()).unwrap();
+    (root, serving)
+}
+
+const NAME: &str = "istiod-1-9-1.istio-system.svc";
+
+#[tokio::test]
+async fn a_client_is_known_by_its_certificate_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, serving) = plugged(folder.path()).await;
+    let roots = root.pem();
+    let meet_with = async |shown| {
+        let server = serving.grpc.borrow().clone();
+        meet(server, client(&roots, shown), NAME).await
+    };
+    assert_eq!(meet_with(None).await, Ok(None));
+    let caller = meet_with(Some(shown(&root, &["spiffe://td/ns/web/sa/shop"], true))).await.unwrap().unwrap();
+    assert_eq!((&*caller.namespace, &*caller.service_account), ("web", "shop"));
+    for (uris, holds) in [
+        (&["spiffe://other/ns/web/sa/shop"][..], true),
+        (&["spiffe://td/ns/web/sa/shop", "spiffe://td/ns/web/sa/other"][..], true),
+        (&["https://td/ns/web/sa/shop"][..], true),
+        (&[][..], true),
+        (&["spiffe://td/ns/web/sa/shop"][..], false),
+    ] {
+        assert!(meet_with(Some(shown(&root, uris, holds))).await.is_err(), "{uris:?}");
+    }
+    let stranger = house::root("Root");
+    assert!(meet_with(Some(shown(&stranger, &["spiffe://td/ns/web/sa/shop"], true))).await.is_err());
+}
+
+#[tokio::test]
+async fn the_server_is_called_by_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, serving) = plugged(folder.path()).await;
+    for name in [NAME, "istiod.istio-system.svc", "istio-pilot.istio-system.svc"] {
+        for server in [&serving.grpc, &serving.https] {
+            let server = server.borrow().clone();
+            assert_eq!(meet(server, client(&root.pem(), None), name).await, Ok(None), "{name}");
+        }
+    }
+    let server = serving.grpc.borrow().clone();
+    assert!(meet(server, client(&root.pem(), None), "example.com").await.is_err());
+    let server = serving.https.borrow().clone();
+    let shown = shown(&root, &["spiffe://td/ns/web/sa/shop"], true);
+    assert_eq!(meet(server, client(&root.pem(), Some(shown)), NAME).await, Ok(None), "nobody is asked there");
+}
+
+#[tokio::test]
+async fn an_rsa_root_made_here_serves_too_and_its_certificate_is_exchanged_when_the_mesh_is_called_otherwise()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, _keeper) = open(folder.path(), &Arc::default()).await;
+    let roots = authority.roots().borrow().to_string();
+    let (mesh, seen) = tokio::sync::watch::channel(mesh().borrow().clone());
+    let (serving, renewal) = Serving::new(authority, seen, stand()).unwrap();
+    let running = tokio::spawn(renewal.run());
+    let mut configs = serving.grpc.clone();
+    configs.mark_unchanged();
+    let server = configs.borrow().clone();
+    assert!(meet(server, client(&roots, None), "mesh.example.com").await.is_err());
+    mesh.send_modify(|mesh| mesh.discovery_host = "mesh.example.com".into());
+    configs.changed().await.unwrap();
+    let server = configs.borrow().clone();
+    assert_eq!(meet(server, client(&roots, None), "mesh.example.com").await, Ok(None));
+    running.abort();
+}
