@@ -31,7 +31,7 @@ pub(super) const CRATES: &[Rule] = &[
     rim("push", &["mesh", "translate", "ambient", "xds", "model", "memo", "envoy-api"]),
     rim("sources", &["model", "gateway", "istio-api"]),
     rim("identity", &["model", "istio-api"]),
-    rim("webhook", &["mesh", "model", "gateway"]),
+    rim("webhook", &["mesh", "model", "gateway", "istio-api"]),
     rim("controllers", &["mesh", "model", "gateway", "istio-api"]),
     rim("admin", &["mesh", "push", "xds", "model", "envoy-api"]),
     rim("pilothouse", PRODUCT),
