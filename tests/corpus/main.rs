@@ -1,5 +1,6 @@
 //! The corpora: what Pilothouse makes of other people's cases. `cargo xtask corpus --help` says what can be asked.
 
+mod inject;
 mod product;
 mod scope;
 
@@ -54,6 +55,7 @@ fn judge(mut arguments: Arguments) -> Result<bool, Error> {
         translate: Some(&product::translate),
         parse_node: Some(&product::parse_node),
         compute_scope: Some(&scope::compute),
+        inject: Some(&inject::Injection),
     };
     suite::run(&arguments, &product, &places, &mut io::stdout().lock())
 }

@@ -7,6 +7,7 @@
 
 mod flags;
 mod identity;
+mod injection;
 mod problems;
 
 use std::fs;

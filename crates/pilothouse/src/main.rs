@@ -6,6 +6,7 @@ mod bootstrap;
 mod cluster;
 mod discovery;
 mod identity;
+mod inject;
 mod logs;
 mod pages;
 mod parts;
@@ -42,6 +43,8 @@ enum Command {
     /// Print what a proxy would be served, from files and without a server; bad objects are told on standard
     /// error and leave the exit status 0, unless --strict is given.
     Translate(translate::Arguments),
+    /// Put proxies into the workloads of files, without a cluster.
+    Inject(inject::Arguments),
     /// Print a bootstrap with which a stock Envoy attaches to Pilothouse.
     Bootstrap(bootstrap::Arguments),
     /// Print how far each connected proxy is.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     let result = match Program::parse_from(words).command {
         Command::Discovery(arguments) => discovery::run(&arguments, &unknown),
         Command::Translate(arguments) => translate::run(&arguments),
+        Command::Inject(arguments) => inject::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(&arguments),
         Command::ProxyStatus(arguments) => proxy_status::run(&arguments),
         Command::Tag(arguments) => tag::run(&arguments),

@@ -1,5 +1,6 @@
 //! The families of the corpora that are judged here, one module each.
 
+pub mod inject;
 pub mod nodes;
 pub mod scope;
 pub mod simulation;

@@ -17,6 +17,8 @@ pub enum Family {
     SidecarScope,
     /// Nodes that proxies announce.
     BootstrapNodes,
+    /// Pods and workloads, injected.
+    Inject,
     /// Everything generated for the recorded sets, put to a real Envoy.
     Envoy,
 }
@@ -29,6 +31,7 @@ impl Family {
             Self::XdsSimulation => "xds-simulation",
             Self::SidecarScope => "sidecar-scope",
             Self::BootstrapNodes => "bootstrap-nodes",
+            Self::Inject => "inject",
             Self::Envoy => "envoy",
         }
     }
@@ -39,6 +42,7 @@ impl Family {
             Self::XdsGolden | Self::XdsSimulation => "no translation to judge",
             Self::SidecarScope => "no scope to judge",
             Self::BootstrapNodes => "no parser of nodes to judge",
+            Self::Inject => "no injection to judge",
             Self::Envoy => "no Envoy (PILOTHOUSE_ENVOY), or no translation to judge",
         }
     }

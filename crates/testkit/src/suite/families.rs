@@ -6,7 +6,7 @@ use super::{Arguments, Family, Outcome, Places, Product};
 use crate::{
     corpus::Error,
     envoy::{self, Envoy},
-    family::{nodes, scope, simulation},
+    family::{inject, nodes, scope, simulation},
     golden::{
         self, Filter, Scoreboard,
         report::{self, Detail},
@@ -38,6 +38,12 @@ pub(super) fn judge(
             Some(compute) => Some(plain(scope::judge(root, compute)?)),
             None => None,
         },
+        (Family::Inject, _) => match product.inject {
+            Some(product) => {
+                Some(injected(&inject::judge(root, arguments.case.as_deref(), product)?, arguments))
+            }
+            None => None,
+        },
         (_, None) => None,
         (Family::XdsGolden, Some(translate)) => {
             let board = golden::judge(root, &filter, translate)?;
@@ -56,6 +62,17 @@ pub(super) fn judge(
             None => None,
         },
     })
+}
+
+/// Equal trees are what counts; how many files are equal to the byte is said beside it.
+fn injected(judged: &inject::Judged, arguments: &Arguments) -> Outcome {
+    let (files, equal) = judged.files;
+    Outcome {
+        verdicts: judged.verdicts.clone(),
+        whole: arguments.case.is_none(),
+        text: format!("inject: {equal} of {files} files are equal byte by byte\n"),
+        ..Outcome::default()
+    }
 }
 
 fn scores(board: &Scoreboard, filter: &Filter, arguments: &Arguments) -> Outcome {

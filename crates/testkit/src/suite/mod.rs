@@ -12,7 +12,7 @@ pub use arguments::{Arguments, Family};
 
 use crate::{
     corpus::{self, Error},
-    family::{nodes::ParseNode, scope::ComputeScope},
+    family::{inject::Inject, nodes::ParseNode, scope::ComputeScope},
     offline::Translate,
     verdict::{self, Expected, Judgement, Verdict},
 };
@@ -26,6 +26,8 @@ pub struct Product<'a> {
     pub parse_node: Option<&'a ParseNode<'a>>,
     /// For `sidecar-scope`.
     pub compute_scope: Option<&'a ComputeScope<'a>>,
+    /// For `inject`.
+    pub inject: Option<&'a dyn Inject>,
 }
 
 /// Where things lie, and how strict the run is.
