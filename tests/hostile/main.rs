@@ -66,6 +66,29 @@ fn generated_clients() {
     });
 }
 
+#[test]
+fn generated_pods() {
+    let seeds = documents(&["pods.yaml"]);
+    let text = include_str!("injection.yaml").split_once("sidecar: |").unwrap().1;
+    generated(4, |random| {
+        let document = random.choose(&seeds).clone();
+        let pod = generate::mutated(random, document, &seeds);
+        match random.below(4) {
+            0 => {
+                let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+                    "uid": "u", "operation": "CREATE", "namespace": "default", "object": pod}});
+                let review = generate::mutated(random, review, &seeds);
+                ("review", targets::review, generate::damaged(random, review.to_string().into_bytes()))
+            }
+            1 => {
+                let damage = |text, _| generate::damaged(random, text);
+                ("template", targets::template, (0..9).fold(text.as_bytes().to_vec(), damage))
+            }
+            _ => ("pod", targets::pod, generate::damaged(random, pod.to_string().into_bytes())),
+        }
+    });
+}
+
 type Input = (&'static str, fn(&[u8]), Vec<u8>);
 
 /// The same inputs in every run, as many as there is time for.

@@ -4,6 +4,8 @@
 //! with every input that ever broke one.
 #![allow(unreachable_pub, reason = "a module here, and the root of the library in fuzz/")]
 
+#[path = "injection.rs"]
+mod injection;
 #[path = "stream.rs"]
 mod session;
 
@@ -28,8 +30,16 @@ use xds::View;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: &[Target] =
-    &[("node", node), ("request", request), ("stream", stream), ("objects", objects), ("mesh", mesh)];
+pub const TARGETS: &[Target] = &[
+    ("node", node),
+    ("request", request),
+    ("stream", stream),
+    ("objects", objects),
+    ("mesh", mesh),
+    ("review", review),
+    ("pod", pod),
+    ("template", template),
+];
 
 /// A mesh for the input to meet: names that it may mention, proxies that it may concern.
 const WORLD: &str = include_str!("world.yaml");
@@ -42,6 +52,21 @@ pub fn request(input: &[u8]) {
 /// The messages of one stream, each with its length before it; the first bit is the protocol.
 pub fn stream(input: &[u8]) {
     session::stream(input);
+}
+
+/// The body of a webhook's request.
+pub fn review(input: &[u8]) {
+    injection::review(input);
+}
+
+/// A pod, or a file of workloads, that is to be injected.
+pub fn pod(input: &[u8]) {
+    injection::pod(input);
+}
+
+/// An injection template.
+pub fn template(input: &[u8]) {
+    injection::template(input);
 }
 
 /// The node of a first request as it is on the wire, up to everything that its proxy is served.
