@@ -5,6 +5,7 @@
     reason = "helpers of tests, which are not told from the tests themselves"
 )]
 
+mod clients;
 mod flags;
 mod identity;
 mod injection;

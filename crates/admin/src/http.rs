@@ -9,23 +9,24 @@ use axum::http::{Extensions, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 
-use crate::access::is_allowed;
 use crate::debug::{self, Query, Refusal};
 use crate::{State, metrics};
 
 /// The pages of both HTTP ports: `/ready`, `/version`, `/metrics`, `/debug` and what is below it.
 ///
-/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: debug pages are for loopback peers
-/// only, and a peer that is not known is none.
+/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: debug pages are for loopback peers, a peer
+/// that is not known is none, and for those of whom a layer in front has put a [`model::Caller`] into the request.
 pub fn router(state: State) -> Router {
-    Router::new()
-        .route("/ready", any(ready))
-        .route("/version", any(version))
-        .route("/metrics", get(show_metrics))
+    let pages = Router::new()
         .route("/debug", any(index))
         .route("/debug/", any(index))
-        .route("/debug/{*page}", any(page))
-        .with_state(state)
+        .route("/debug/{*page}", any(page));
+    let pages = if state.access.over_http { pages } else { Router::new() };
+    let router = Router::new()
+        .route("/ready", any(ready))
+        .route("/version", any(version))
+        .route("/metrics", get(show_metrics));
+    router.merge(pages).with_state(state)
 }
 
 /// 200 once proxies are served and every part is ready, else 503 (istiod-surface 1.7); here with what there is to
@@ -61,10 +62,10 @@ async fn page(
     extensions: Extensions,
 ) -> Response {
     let peer = extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| *peer);
-    if !is_allowed(peer) {
+    let Some(sight) = state.access.over_http(&state.root_namespace(), peer, extensions.get()) else {
         return StatusCode::UNAUTHORIZED.into_response();
-    }
-    let query = Query::parse(query.as_deref().unwrap_or_default());
+    };
+    let query = Query::parse(query.as_deref().unwrap_or_default(), sight);
     match tokio::task::spawn_blocking(move || debug::body(&state, &page, &query)).await {
         Ok(Ok(json)) => ([(header::CONTENT_TYPE, "application/json")], Bytes::from(json)).into_response(),
         Ok(Err(refusal)) => refused(refusal),
@@ -76,6 +77,7 @@ fn refused(refusal: Refusal) -> Response {
     let status = match refusal {
         Refusal::Incomplete(_) => StatusCode::BAD_REQUEST,
         Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+        Refusal::Forbidden => StatusCode::FORBIDDEN,
     };
     (status, refusal.to_string()).into_response()
 }

@@ -8,10 +8,10 @@ use envoy_api::envoy::service::status::v3::{ClientConfig, ConfigStatus, PerXdsCo
 use envoy_api::{Any, type_url};
 use serde_json::json;
 use tonic::Status;
-use xds::{Answer, ConnectionStatus, Peer, Question, TypeStatus};
+use xds::{Answer, ConnectionStatus, Question, TypeStatus};
 
 use crate::State;
-use crate::access::is_allowed;
+use crate::access::Sight;
 use crate::debug::{self, Progress, Query, Refusal, progress};
 
 /// The type that answers with how far each proxy is.
@@ -21,19 +21,19 @@ const CONFIG_DUMP: &str = "istio.io/debug/config_dump";
 /// What istioctl reads of a node (istiod-surface 9.4).
 const SHOWN: [&str; 3] = ["CLUSTER_ID", "NAMESPACE", "ISTIO_VERSION"];
 
-/// Answers a question that came over xDS (istiod-surface 9.4); loopback peers only.
+/// Answers a question that came over xDS (istiod-surface 9.4), as far as whoever asks may see it.
 ///
 /// - `istio.io/debug/syncz`: a `ClientConfig` for each proxy;
 /// - `istio.io/debug/config_dump`, with the name of one proxy: the parts of its dump;
 /// - `istio.io/debug`, with one name: the page of this name, path and query below `/debug`, as bytes.
 pub fn answer(state: &State, question: &Question) -> Result<Answer, Status> {
-    if !is_allowed(question.extensions.get().map(|Peer(peer)| *peer)) {
-        return Err(Status::permission_denied("debug pages are for loopback peers only"));
-    }
+    let asks_for_page = &*question.type_url == type_url::DEBUG;
+    let sight = state.access.over_xds(&state.root_namespace(), &question.extensions, asks_for_page);
+    let sight = sight.ok_or_else(|| Status::unauthenticated("authentication required"))?;
     let resources = match &*question.type_url {
-        SYNCZ => clients(state),
-        CONFIG_DUMP => dump(state, one_name(question, "the name of one proxy, POD.NAMESPACE")?)?,
-        type_url::DEBUG => vec![page(state, one_name(question, "one page, such as syncz?pretty")?)?],
+        SYNCZ => clients(state, &sight),
+        CONFIG_DUMP => dump(state, one_name(question, "the name of one proxy, POD.NAMESPACE")?, &sight)?,
+        type_url::DEBUG => vec![page(state, one_name(question, "one page, such as syncz?pretty")?, sight)?],
         other => return Err(Status::unimplemented(format!("there is no type {other}"))),
     };
     Ok(Answer { resources, control_plane: Some(control_plane(state)) })
@@ -59,24 +59,26 @@ fn control_plane(state: &State) -> String {
     .to_string()
 }
 
-fn page(state: &State, name: &str) -> Result<(String, Any), Status> {
+fn page(state: &State, name: &str, sight: Sight) -> Result<(String, Any), Status> {
     let (path, query) = name.split_once('?').unwrap_or((name, ""));
     let path = path.trim_start_matches('/');
-    let body = debug::body(state, path, &Query::parse(query)).map_err(|refusal| match refusal {
+    let body = debug::body(state, path, &Query::parse(query, sight)).map_err(|refusal| match refusal {
         Refusal::Incomplete(text) => Status::invalid_argument(text.trim_end()),
         Refusal::NotFound(text) => Status::not_found(text.trim_end()),
+        Refusal::Forbidden => Status::permission_denied("this page is not for who asks"),
     })?;
     Ok((name.to_owned(), Any { type_url: type_url::DEBUG.to_owned(), value: body.into() }))
 }
 
-fn dump(state: &State, id: &str) -> Result<Vec<(String, Any)>, Status> {
-    let dump = debug::dump(state, id);
+fn dump(state: &State, id: &str, sight: &Sight) -> Result<Vec<(String, Any)>, Status> {
+    let dump = debug::dump(state, id, sight);
     let dump = dump.ok_or_else(|| Status::not_found(format!("no proxy '{id}' is connected here")))?;
     Ok(dump.into_iter().map(|part| (String::new(), part)).collect())
 }
 
-fn clients(state: &State) -> Vec<(String, Any)> {
+fn clients(state: &State, sight: &Sight) -> Vec<(String, Any)> {
     debug::proxies(state)
+        .filter(|connection| debug::is_seen(connection, sight))
         .map(|connection| {
             let client = client(&connection);
             let name = client.node.as_ref().map(|node| node.id.clone()).unwrap_or_default();

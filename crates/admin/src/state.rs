@@ -1,11 +1,14 @@
 //! What there is to show.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use mesh::Snapshot;
+use model::Text;
 use xds::{Connections, Stats};
 
+use crate::Access;
 use crate::parts::Part;
 
 /// What there is to show; a clone is a handle.
@@ -23,7 +26,14 @@ pub struct State {
     pub started: Instant,
     /// Parts of the process that have something to say of their own.
     pub parts: Vec<Part>,
+    /// Who may see debug pages.
+    pub access: Access,
+    /// The templates of injection by name, where there is injection.
+    pub templates: Option<Arc<Templates>>,
 }
+
+/// What injection works with at the moment, by name.
+pub type Templates = dyn Fn() -> BTreeMap<String, String> + Send + Sync;
 
 /// Why proxies are not served yet.
 const NOT_READY: &str = "the configuration has not been read yet";
@@ -45,6 +55,11 @@ impl State {
     /// The newest state of the mesh.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.engine.snapshots.borrow())
+    }
+
+    /// The namespace whose identities see everything.
+    pub(crate) fn root_namespace(&self) -> Text {
+        self.engine.snapshots.borrow().config.mesh.root_namespace.clone()
     }
 
     /// Whether proxies are served and every part is ready, and what there is to know about it.

@@ -15,7 +15,7 @@ use envoy_api::google::rpc::Status;
 use envoy_api::json;
 use http_body_util::BodyExt;
 use model::parse::{Context, parse_object};
-use model::{Change, Origin};
+use model::{Caller, Change, Origin};
 use prost::Message;
 use push::{Command, Engine, Limits};
 use serde_json::Value;
@@ -27,7 +27,7 @@ use tonic::transport::Channel;
 use tonic_prost::ProstCodec;
 use tower::ServiceExt;
 
-use crate::{Build, State, answer, router};
+use crate::{Access, Build, State, answer, router};
 
 /// A sidecar's node, as Istio's agent announces it.
 pub(crate) const NODE: &str = r#"{
@@ -82,6 +82,8 @@ impl Mesh {
             },
             started: Instant::now(),
             parts: Vec::new(),
+            access: Access::default(),
+            templates: Some(Arc::new(|| [("sidecar".to_owned(), "spec: {}".to_owned())].into())),
         };
         let asked = state.clone();
         hooks.inspect_by(move |question| answer(&asked, question));
@@ -117,8 +119,22 @@ impl Mesh {
     }
 
     pub(crate) async fn get_from(&self, peer: &str, path: &str) -> (StatusCode, String) {
-        let peer = ConnectInfo(peer.parse::<SocketAddr>().unwrap());
-        let request = Request::builder().uri(path).extension(peer).body(Body::empty()).unwrap();
+        self.send(peer, Request::builder().uri(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// The answer to a GET from elsewhere, by an identity of a namespace.
+    pub(crate) async fn get_as(&self, namespace: &str, path: &str) -> (StatusCode, String) {
+        let caller = Caller {
+            trust_domain: "cluster.local".into(),
+            namespace: namespace.into(),
+            service_account: "default".into(),
+        };
+        self.send("10.0.0.1:1", Request::builder().uri(path).extension(caller).body(Body::empty()).unwrap())
+            .await
+    }
+
+    async fn send(&self, peer: &str, mut request: Request<Body>) -> (StatusCode, String) {
+        request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
         let response = router(self.state.clone()).oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -430,5 +430,5 @@ async fn questions_from_elsewhere_are_denied() {
         connection: "x".into(),
         extensions,
     };
-    assert_eq!(answer(&mesh.state, &question).unwrap_err().code(), tonic::Code::PermissionDenied);
+    assert_eq!(answer(&mesh.state, &question).unwrap_err().code(), tonic::Code::Unauthenticated);
 }

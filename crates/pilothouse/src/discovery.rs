@@ -26,7 +26,7 @@ use crate::logs::Levels;
 use crate::parts::Parts;
 use crate::telling::{self, Reports, Start};
 use crate::usage::Usage;
-use crate::{cluster, logs, pages};
+use crate::{cluster, control, flags, logs, pages};
 
 /// How the control plane runs; flags have istiod's names.
 #[derive(Args)]
@@ -78,6 +78,10 @@ pub(crate) struct Arguments {
     /// Log lines as JSON.
     #[arg(long = "log_as_json")]
     log_as_json: bool,
+    #[command(flatten)]
+    control: control::ControlArguments,
+    #[command(flatten)]
+    unused: flags::Unused,
 }
 
 /// Where MeshConfig is mounted.
@@ -92,6 +96,9 @@ pub(crate) fn run(arguments: &Arguments, unknown: &[String]) -> Result<()> {
     logs::start(&arguments.log_levels, arguments.log_as_json);
     for flag in unknown {
         tracing::warn!(%flag, "no such flag here; it is left out");
+    }
+    for flag in arguments.unused.set() {
+        tracing::info!(%flag, "this flag changes nothing here");
     }
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     let result = runtime.block_on(serve(arguments));
@@ -118,7 +125,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     let shutdown = CancellationToken::new();
     let hooks = push::Discovery::new(handle.clone()).checking_identity(identity.checks_identity);
     let (server, health) = discovery_server(&hooks, &process).await?;
-    let state = pages::state(&handle, &hooks, &server, (&process.name, told));
+    let state = pages::state(&handle, &hooks, &server, (&process, told));
     let mut serving = JoinSet::new();
     serving.spawn(report_health(health.clone(), handle.snapshots.clone(), shutdown.clone()));
     for listener in http.into_iter().flatten() {
@@ -134,6 +141,9 @@ async fn serve(arguments: &Arguments) -> Result<()> {
         tracing::info!(address = %listener.local_addr()?, "xDS over TLS will be served");
         serving.spawn(identity.clone().serve_grpc(listener, server.clone(), keep, shutdown.clone()));
     }
+    let asked = CancellationToken::new();
+    let control = (arguments.control.clone(), state.build.clone());
+    serving.spawn(control::serve(control, asked.clone(), shutdown.clone()));
     if let Some(listener) = grpc {
         tracing::info!(address = %listener.local_addr()?, "serving xDS in plaintext");
         match known.filter(|_| identity.authenticates_plaintext) {
@@ -145,7 +155,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    let ended = until_the_end(signals, &mut working, &mut serving).await;
+    let ended = until_the_end(signals, &mut working, &mut serving, &asked).await;
     tracing::info!("ending: streams are closed, connections get {:?}", arguments.shutdown);
     health.report(false).await;
     shutdown.cancel();
@@ -256,9 +266,15 @@ fn tell_unused(arguments: &Arguments) {
 }
 
 /// Waits until the process is told to end, or something ends that is to run as long as it does: an error.
-async fn until_the_end(mut signals: Signals, working: &mut Parts, serving: &mut JoinSet<()>) -> Result<()> {
+async fn until_the_end(
+    mut signals: Signals,
+    working: &mut Parts,
+    serving: &mut JoinSet<()>,
+    asked: &CancellationToken,
+) -> Result<()> {
     let error = tokio::select! {
         () = signals.told_to_end() => return Ok(()),
+        () = asked.cancelled() => return Ok(()),
         error = working.ended() => error,
         Some(part) = serving.join_next() => {
             let error = part.err().map_or_else(|| anyhow!("it has ended"), Into::into);

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use admin::{Build, Part, State};
+use admin::{Access, Build, Part, State};
+use pilothouse::settings::Process;
 use push::Handle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ pub(crate) fn state(
     engine: &Handle,
     hooks: &push::Discovery,
     server: &xds::Discovery<push::Discovery>,
-    (name, parts): (&str, Vec<Part>),
+    (process, parts): (&Process, Vec<Part>),
 ) -> State {
     let state = State {
         engine: engine.clone(),
@@ -25,10 +26,16 @@ pub(crate) fn state(
             version: VERSION.to_owned(),
             revision: "unknown".to_owned(),
             status: "Clean".to_owned(),
-            instance: name.to_owned(),
+            instance: process.name.to_string(),
         },
         started: Instant::now(),
         parts,
+        access: Access {
+            over_http: process.debug_over_http,
+            by_namespace: process.debug_by_namespace,
+            namespaces: process.debug_namespaces.iter().cloned().collect(),
+        },
+        templates: None,
     };
     let shown = state.clone();
     hooks.inspect_by(move |question| admin::answer(&shown, question));

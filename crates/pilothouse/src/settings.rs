@@ -19,6 +19,9 @@ pub struct Process {
     pub max_streams: u32,
     pub streams_per_second: Decimal,
     pub pushes_at_once: u32,
+    pub debug_over_http: bool,
+    pub debug_by_namespace: bool,
+    pub debug_namespaces: Vec<Text>,
 }
 
 impl Default for Process {
@@ -34,6 +37,9 @@ impl Default for Process {
             max_streams: keep.max_streams,
             streams_per_second: Decimal::new(server.streams_per_second),
             pushes_at_once: u32::try_from(server.pushes_at_once).unwrap_or(u32::MAX),
+            debug_over_http: true,
+            debug_by_namespace: true,
+            debug_namespaces: Vec::new(),
         }
     }
 }
@@ -84,6 +90,9 @@ settings! {
     "ISTIO_GPRC_MAXSTREAMS" Number max_streams "100000" "Streams that one connection may have open; 0 for as many as come."
     "PILOT_MAX_REQUESTS_PER_SECOND" Decimal streams_per_second "0" "Streams that may begin per second; 0 for as many as come, where istiod takes 15 and 5 per processor."
     "PILOT_PUSH_THROTTLE" Number pushes_at_once "0" "Clients that are brought to a new state at once; 0 for 64."
+    "ENABLE_DEBUG_ON_HTTP" Flag debug_over_http "true" "Debug pages are served over HTTP."
+    "ENABLE_DEBUG_ENDPOINT_AUTH" Flag debug_by_namespace "true" "Identities of other namespaces than the root one see debug pages of their own namespace's proxies only."
+    "DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES" List debug_namespaces "" "Namespaces whose identities see all debug pages, divided by commas."
 }
 
 settings! {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -77,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         (kind, Json::Array(list.collect()))
     });
     let shown = Json::Object(types.collect::<Map<_, _>>());
-    print(&if arguments.pretty { format!("{shown:#}") } else { shown.to_string() })?;
+    crate::output::print(&if arguments.pretty { format!("{shown:#}") } else { shown.to_string() })?;
     if arguments.strict && answer.errors > 0 {
         bail!("errors in the configuration: {}", answer.errors);
     }
@@ -89,14 +88,6 @@ fn within(mut given: Json) -> Json {
     match given.get_mut("node") {
         Some(node) if node.is_object() => node.take(),
         _ => given,
-    }
-}
-
-/// Somebody who has read enough closes the pipe.
-fn print(answer: &str) -> Result<()> {
-    match writeln!(std::io::stdout().lock(), "{answer}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("printing"),
-        _ => Ok(()),
     }
 }
 

@@ -21,7 +21,7 @@ mod wishes;
 
 pub use engine::{Command, Engine, Handle, Inbox};
 pub use hooks::{Discovery, Inspect};
-pub use node::{announced, proxy};
+pub use node::{announced, member, proxy};
 pub use pace::{Limits, Pace};
 pub use planner::{Counts, Planner, Seat, Wanted};
 pub use stats::{Event, Stats};

@@ -1,6 +1,8 @@
 //! A proxy from the node on the wire.
 
 use envoy_api::envoy::config::core::v3::Node;
+use memo::Shared;
+use mesh::{Member, Snapshot};
 use model::Proxy;
 use model::parse::proxy::parse_node;
 use prost_types::value::Kind;
@@ -9,6 +11,11 @@ use serde_json::{Map, Value as Json};
 /// The proxy that announces itself with this node; an error is one sentence.
 pub fn proxy(node: &Node) -> Result<Proxy, String> {
     parse_node(&announced(node))
+}
+
+/// What is known in a state of the mesh of the proxy that announces itself with this node; an error is one sentence.
+pub fn member(snapshot: &Snapshot, node: &Node) -> Result<Member, String> {
+    Ok(snapshot.member(&Shared::new(proxy(node)?)))
 }
 
 /// The node free of its wire format: what all facts about a proxy are read from.

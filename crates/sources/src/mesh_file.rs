@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::mesh_config::MeshConfig;
-use model::parse::{Context, parse_mesh_config};
+use model::parse::{Context, mesh_as_json, parse_mesh_config};
 use model::{Change, Key, Kind, Origin, Problem, Severity, Text, Value};
+use serde_json::Value as Json;
 
 use crate::MeshText;
 use crate::spans::Places;
@@ -17,6 +18,8 @@ pub struct MeshFile {
     key: Key,
     good: Option<MeshConfig>,
     is_expected: bool,
+    /// The same as people read it.
+    shown: Option<Arc<Json>>,
 }
 
 impl MeshFile {
@@ -28,7 +31,7 @@ impl MeshFile {
             namespace: "".into(),
             name: "mesh".into(),
         };
-        Self { path: (*path.to_string_lossy()).into(), key, good: None, is_expected: false }
+        Self { path: (*path.to_string_lossy()).into(), key, good: None, shown: None, is_expected: false }
     }
 
     /// A file that somebody has named: if there is none of that name, it is told.
@@ -55,8 +58,12 @@ impl MeshFile {
             };
         };
         let mut problems = Vec::new();
+        let mut shown = None;
         let value = match yaml(text) {
-            Ok(written) => parse_mesh_config(&written, &key, &mut problems),
+            Ok(written) => {
+                shown = mesh_as_json(&[&written]).map(Arc::new);
+                parse_mesh_config(&written, &key, &mut problems)
+            }
             Err((line, message)) => {
                 let problem = Problem::error(&key, "not-yaml", "", format!("not YAML: {message}"));
                 problems.push(Problem { line, ..problem });
@@ -68,7 +75,7 @@ impl MeshFile {
             problem.line = places.line(None, &problem.field);
         }
         match value {
-            Some(_) => self.good = value,
+            Some(_) => (self.good, self.shown) = (value, shown),
             None => problems.iter_mut().for_each(|problem| self.say_what_holds(problem)),
         }
         self.change(problems)
@@ -82,7 +89,8 @@ impl MeshFile {
     }
 
     fn change(&self, problems: Vec<Problem>) -> Change {
-        let origin = Arc::new(Origin { file: self.path.clone(), ..Origin::default() });
+        let (file, object) = (self.path.clone(), self.shown.clone());
+        let origin = Arc::new(Origin { file, object, ..Origin::default() });
         let value = self.good.clone().map(|mesh| Value::MeshConfig(Box::new(mesh)));
         Change { key: self.key.clone(), value, origin, problems }
     }

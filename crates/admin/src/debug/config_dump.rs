@@ -2,28 +2,41 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use envoy_api::envoy::admin::v3::clusters_config_dump::DynamicCluster;
+use envoy_api::envoy::admin::v3::ecds_config_dump::EcdsFilterConfig;
 use envoy_api::envoy::admin::v3::endpoints_config_dump::DynamicEndpointConfig;
 use envoy_api::envoy::admin::v3::listeners_config_dump::{DynamicListener, DynamicListenerState};
 use envoy_api::envoy::admin::v3::routes_config_dump::DynamicRouteConfig;
+use envoy_api::envoy::admin::v3::secrets_config_dump::DynamicSecret;
 use envoy_api::envoy::admin::v3::{
     BootstrapConfigDump, ClustersConfigDump, ConfigDump, EcdsConfigDump, EndpointsConfigDump,
     ListenersConfigDump, RoutesConfigDump, ScopedRoutesConfigDump, SecretsConfigDump,
 };
+use envoy_api::envoy::config::core::v3::{DataSource, data_source};
+use envoy_api::envoy::extensions::transport_sockets::tls::v3::{Secret, secret};
 use envoy_api::{Any, Resource, json, type_url};
-use prost::Name;
+use prost::{Message, Name};
 use serde_json::{Value, json};
 use xds::ConnectionStatus;
 
 use crate::State;
+use crate::access::Sight;
 use crate::debug::{Query, Refusal, proxy};
 
 /// The types of a dump by the words that `types` takes.
-const TYPES: [(&str, &str); 4] = [
+const TYPES: [(&str, &str); 11] = [
     ("cds", type_url::CLUSTER),
+    ("ecds", type_url::EXTENSION),
     ("eds", type_url::ENDPOINT),
     ("lds", type_url::LISTENER),
+    ("nds", type_url::NAME_TABLE),
+    ("pcds", type_url::PROXY_CONFIG),
     ("rds", type_url::ROUTE),
+    ("sds", type_url::SECRET),
+    ("wads", type_url::AUTHORIZATION),
+    ("wds", type_url::ADDRESS),
+    ("wds", type_url::WORKLOAD),
 ];
 
 /// The dump of the proxy in `proxyID`; with `include_eds` its endpoints too. With `types`, by type URL or short
@@ -42,9 +55,21 @@ pub(super) fn endpoints(state: &State, query: &Query) -> Result<Value, Refusal> 
     Ok(rendered(of_word(&connection, type_url::ENDPOINT).collect()))
 }
 
+/// The names of the proxy in `proxyID`.
+pub(super) fn names(state: &State, query: &Query) -> Result<Value, Refusal> {
+    let connection = proxy::asked(state, query)?;
+    Ok(rendered(of_word(&connection, type_url::NAME_TABLE).collect()))
+}
+
+/// The extensions of the proxy in `proxyID`.
+pub(super) fn extensions(state: &State, query: &Query) -> Result<Value, Refusal> {
+    let connection = proxy::asked(state, query)?;
+    Ok(rendered(of_word(&connection, type_url::EXTENSION).collect()))
+}
+
 /// The dump of the proxy called `pod.namespace`, without endpoints.
-pub(crate) fn dump(state: &State, id: &str) -> Option<Vec<Any>> {
-    proxy::find(state, id).map(|connection| whole(&connection, false))
+pub(crate) fn dump(state: &State, id: &str, sight: &Sight) -> Option<Vec<Any>> {
+    proxy::find(state, id, sight).map(|connection| whole(&connection, false))
 }
 
 fn rendered(configs: Vec<Any>) -> Value {
@@ -66,17 +91,16 @@ fn whole(connection: &ConnectionStatus, with_endpoints: bool) -> Vec<Any> {
         listeners(connection),
         Any::pack(&ScopedRoutesConfigDump::default()),
         routes(connection),
-        Any::pack(&SecretsConfigDump::default()),
-        Any::pack(&EcdsConfigDump::default()),
+        secrets(connection),
+        extensions_of(connection),
     ];
     before.into_iter().chain(endpoints).chain(after).collect()
 }
 
 fn of_word<'a>(connection: &'a ConnectionStatus, word: &str) -> impl Iterator<Item = Any> + use<'a> {
-    let known = TYPES.iter().find(|(short, url)| word.eq_ignore_ascii_case(short) || word == *url);
-    let of_type =
-        |(_, url): &'static (&str, &str)| held(connection, url).map(|(_, resource)| packed(url, &resource));
-    known.into_iter().flat_map(of_type)
+    let word = word.to_owned();
+    let known = TYPES.iter().filter(move |(short, url)| word.eq_ignore_ascii_case(short) || word == *url);
+    known.flat_map(|(_, url)| held(connection, url).map(|(_, resource)| packed(url, &resource)))
 }
 
 fn clusters(connection: &ConnectionStatus) -> Any {
@@ -121,6 +145,28 @@ fn routes(connection: &ConnectionStatus) -> Any {
     })
 }
 
+fn secrets(connection: &ConnectionStatus) -> Any {
+    let one = |(version_info, resource): (String, Arc<Resource>)| DynamicSecret {
+        name: resource.name.to_string(),
+        version_info,
+        secret: Some(packed(type_url::SECRET, &resource)),
+        ..Default::default()
+    };
+    Any::pack(&SecretsConfigDump {
+        dynamic_active_secrets: held(connection, type_url::SECRET).map(one).collect(),
+        ..Default::default()
+    })
+}
+
+fn extensions_of(connection: &ConnectionStatus) -> Any {
+    let one = |(version_info, resource): (String, Arc<Resource>)| EcdsFilterConfig {
+        version_info,
+        ecds_filter: Some(packed(type_url::EXTENSION, &resource)),
+        ..Default::default()
+    };
+    Any::pack(&EcdsConfigDump { ecds_filters: held(connection, type_url::EXTENSION).map(one).collect() })
+}
+
 fn endpoints_of(connection: &ConnectionStatus) -> Any {
     let one = |(version_info, resource): (String, Arc<Resource>)| DynamicEndpointConfig {
         version_info,
@@ -155,6 +201,62 @@ fn held<'a>(
     found.into_iter().map(|resource| (resource.version.to_string(), resource))
 }
 
+/// The resource as it is sent, but for what is secret in it.
 fn packed(url: &str, resource: &Resource) -> Any {
-    Any { type_url: url.to_owned(), value: resource.body.to_bytes() }
+    let body = resource.body.to_bytes();
+    if url != type_url::SECRET {
+        return Any { type_url: url.to_owned(), value: body };
+    }
+    // What cannot be read is not shown.
+    let mut secret = Secret::decode(body).unwrap_or_default();
+    redact(&mut secret);
+    Any::pack(&secret)
+}
+
+fn redact(secret: &mut Secret) {
+    let hidden = || DataSource {
+        specifier: Some(data_source::Specifier::InlineBytes(Bytes::from_static(b"[redacted]"))),
+        ..Default::default()
+    };
+    match &mut secret.r#type {
+        Some(secret::Type::TlsCertificate(certificate)) => {
+            certificate.private_key = certificate.private_key.take().map(|_| hidden());
+            certificate.password = certificate.password.take().map(|_| hidden());
+            certificate.pkcs12 = certificate.pkcs12.take().map(|_| hidden());
+            certificate.private_key_provider = None;
+        }
+        Some(secret::Type::SessionTicketKeys(keys)) => keys.keys.iter_mut().for_each(|key| *key = hidden()),
+        Some(secret::Type::GenericSecret(generic)) => {
+            generic.secret = generic.secret.take().map(|_| hidden());
+            generic.secrets.values_mut().for_each(|secret| *secret = hidden());
+        }
+        Some(secret::Type::ValidationContext(_)) | None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_api::Needs;
+    use envoy_api::envoy::extensions::transport_sockets::tls::v3::TlsCertificate;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_not_shown() {
+        let text = |text: &str| {
+            Some(DataSource {
+                specifier: Some(data_source::Specifier::InlineString(text.into())),
+                ..Default::default()
+            })
+        };
+        let certificate = TlsCertificate {
+            certificate_chain: text("CHAIN"),
+            private_key: text("KEY"),
+            ..Default::default()
+        };
+        let secret = Secret { r#type: Some(secret::Type::TlsCertificate(certificate)), ..Default::default() };
+        let resource = Resource::of("kubernetes://a".into(), &secret, Needs::default());
+        let shown = json::any(&packed(type_url::SECRET, &resource)).to_string();
+        assert!(shown.contains("CHAIN") && !shown.contains("KEY"), "{shown}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::debug::{Query, Refusal};
 /// All objects of configuration kinds, in the order of their keys.
 pub(super) fn show(state: &State, _: &Query) -> Result<Value, Refusal> {
     let snapshot = state.snapshot();
-    let records = snapshot.config.origins.iter();
+    let records = snapshot.config.origins.iter().filter(|(key, _)| key.kind != Kind::MeshConfig);
     let objects = records.filter_map(|(key, record)| Some((key, record.origin.object.as_deref()?)));
     Ok(objects.map(|(key, object)| one(key, object.clone())).collect())
 }

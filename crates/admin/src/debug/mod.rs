@@ -3,10 +3,15 @@
 mod clients;
 mod config_dump;
 mod configz;
+mod mesh_config;
 pub(crate) mod problems;
+mod process;
 mod proxy;
 mod registry;
+mod scope;
 mod syncz;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,9 +19,10 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::State;
+use crate::access::Sight;
 
 pub(crate) use config_dump::dump;
-pub(crate) use proxy::{all as proxies, name as name_of};
+pub(crate) use proxy::{all as proxies, is_seen, name as name_of};
 pub(crate) use syncz::{Progress, progress};
 
 /// One page below `/debug`.
@@ -38,28 +44,46 @@ const fn page(
 const PAGES: &[Page] = &[
     page("adsz", "Connected proxies with their metadata and what they watch", clients::adsz),
     page(
+        "cachez",
+        "The resources that connected proxies are served, by type (sizes=true for their sizes)",
+        process::kept,
+    ),
+    page("clusterz", "The clusters that objects are read from", process::clusters),
+    page(
         "config_dump",
         "What a proxy is to hold, as Envoy's own dump (proxyID=POD.NAMESPACE)",
         config_dump::show,
     ),
     page("configz", "Configuration objects as they were read", configz::show),
     page("connections", "Connected proxies", clients::connections),
+    page("ecdsz", "The extensions that a proxy is to hold (proxyID=POD.NAMESPACE)", config_dump::extensions),
     page("edsz", "The endpoints that a proxy is to hold (proxyID=POD.NAMESPACE)", config_dump::endpoints),
     page("endpointShardz", "Endpoints by service", registry::endpoints),
     page("endpointz", "Endpoints by service", registry::endpoints),
+    page("inject", "The templates of injection", process::templates),
+    page("instancesz", "The ports of services that lead to each connected proxy", scope::instances),
     page("list", "The names of these pages", list),
+    page("mesh", "The configuration of the mesh, over the built-in defaults", mesh_config::show),
+    page("ndsz", "The names that a proxy is to answer for (proxyID=POD.NAMESPACE)", config_dump::names),
     page(
         "problems",
         "What is wrong with the configuration: file, line, object, field, cause",
         problems::show,
     ),
+    page("push_status", "What was found in the newest state, by metric and object", process::status),
     page("registryz", "Services", registry::services),
+    page("resourcesz", "The kinds of configuration that are read", process::kinds),
+    page("sidecarz", "What a proxy sees (proxyID=POD.NAMESPACE)", scope::sidecar),
     page("syncz", "How far each connected proxy is", syncz::show),
 ];
 
 /// What is asked of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Query(BTreeMap<String, String>);
+pub(crate) struct Query {
+    words: BTreeMap<String, String>,
+    /// What whoever asks may see.
+    pub(crate) sight: Sight,
+}
 
 /// Why a page is not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,34 +92,38 @@ pub(crate) enum Refusal {
     Incomplete(String),
     /// There is no such page or proxy.
     NotFound(String),
+    /// It is not for whoever asks.
+    Forbidden,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Incomplete(text) | Self::NotFound(text)) = self;
-        f.write_str(text)
+        match self {
+            Self::Incomplete(text) | Self::NotFound(text) => f.write_str(text),
+            Self::Forbidden => Ok(()),
+        }
     }
 }
 
 impl Query {
     /// From what stands behind `?`; a name without a value has the empty one.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str, sight: Sight) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let split = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decoded(name), decoded(value))
         };
-        Self(pairs.map(split).collect())
+        Self { words: pairs.map(split).collect(), sight }
     }
 
     /// The value of this name, if it is there and not empty.
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.words.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Whether the name is there.
     fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.words.contains_key(name)
     }
 }
 
@@ -125,8 +153,26 @@ pub(crate) fn body(state: &State, name: &str, query: &Query) -> Result<Vec<u8>, 
     let Some(page) = PAGES.iter().find(|page| page.name == name) else {
         return Err(Refusal::NotFound(format!("There is no debug page '{name}'; see /debug/list.")));
     };
+    if !query.sight.has_page(name) {
+        return Err(Refusal::Forbidden);
+    }
+    if let Some(text) = said(state, name, query) {
+        return Ok(text.into_bytes());
+    }
     let json = (page.show)(state, query)?;
     Ok(if query.has("pretty") { format!("{json:#}") } else { json.to_string() }.into_bytes())
+}
+
+/// What is answered in words to those who ask for something to be done. Nothing is left to do: what proxies hold
+/// is always compared with the newest state, and nothing is kept that could be out of date.
+fn said(state: &State, name: &str, query: &Query) -> Option<String> {
+    match name {
+        "adsz" if query.get("push").is_some() => {
+            Some(format!("Pushed to {} servers\n", state.connections.len()))
+        }
+        "cachez" if query.get("clear").is_some() => Some("Cache cleared\n".to_owned()),
+        _ => None,
+    }
 }
 
 /// The pages with what they show, as HTML.
@@ -143,7 +189,8 @@ pub(crate) fn index() -> String {
 }
 
 fn list(_: &State, _: &Query) -> Result<Value, Refusal> {
-    Ok(PAGES.iter().map(|page| Value::from(page.name)).collect())
+    let names = PAGES.iter().map(|page| page.name).filter(|name| *name != "list");
+    Ok(names.map(Value::from).collect())
 }
 
 /// A point in time as Go writes it.
@@ -152,12 +199,12 @@ fn rfc3339(time: std::time::SystemTime) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+mod queries {
     use super::*;
 
     #[test]
     fn queries_are_decoded() {
-        let query = Query::parse("proxyID=a%2Eb+c&pretty&x=%zz%");
+        let query = Query::parse("proxyID=a%2Eb+c&pretty&x=%zz%", Sight::Everything);
         assert_eq!(query.get("proxyID"), Some("a.b c"));
         assert_eq!(query.get("x"), Some("%zz%"));
         assert!(query.has("pretty") && query.get("pretty").is_none());

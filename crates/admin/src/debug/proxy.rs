@@ -7,11 +7,23 @@ use serde_json::{Map, Value as Json};
 use xds::ConnectionStatus;
 
 use crate::State;
+use crate::access::Sight;
 use crate::debug::{Query, Refusal};
 
 /// The proxies, without those who only came to ask; ordered by node.
-pub(crate) fn all(state: &State) -> impl Iterator<Item = ConnectionStatus> {
+pub(crate) fn all(state: &State) -> impl Iterator<Item = ConnectionStatus> + use<> {
     state.connections.list().into_iter().filter(|connection| !connection.types.is_empty())
+}
+
+/// Those that whoever asks may see.
+pub(super) fn seen<'a>(state: &State, query: &'a Query) -> impl Iterator<Item = ConnectionStatus> + use<'a> {
+    let sight = &query.sight;
+    all(state).filter(move |proxy| is_seen(proxy, sight))
+}
+
+/// Whether a proxy is among those that may be seen.
+pub(crate) fn is_seen(proxy: &ConnectionStatus, sight: &Sight) -> bool {
+    sight.has_namespace(namespace(&proxy.who.announced))
 }
 
 /// The one that the query names: part of its connection's id, as istiod looks for it.
@@ -19,15 +31,15 @@ pub(super) fn asked(state: &State, query: &Query) -> Result<ConnectionStatus, Re
     let Some(id) = query.get("proxyID") else {
         return Err(Refusal::Incomplete("You must provide a proxyID in the query string\n".into()));
     };
-    find(state, id).ok_or_else(|| {
+    find(state, id, &query.sight).ok_or_else(|| {
         let other = "Proxy not connected to this Pilot instance. It may be connected to another instance.\n";
         Refusal::NotFound(other.into())
     })
 }
 
 /// The proxy called `pod.namespace`, else one whose connection's id has the text in it.
-pub(super) fn find(state: &State, id: &str) -> Option<ConnectionStatus> {
-    let proxies: Vec<_> = all(state).collect();
+pub(super) fn find(state: &State, id: &str, sight: &Sight) -> Option<ConnectionStatus> {
+    let proxies: Vec<_> = all(state).filter(|proxy| is_seen(proxy, sight)).collect();
     let exact = proxies.iter().find(|proxy| name(&proxy.who.node) == id);
     exact.or_else(|| proxies.iter().find(|proxy| proxy.who.id.contains(id))).cloned()
 }

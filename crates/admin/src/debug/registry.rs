@@ -37,7 +37,7 @@ pub(super) fn endpoints(state: &State, _: &Query) -> Result<Value, Refusal> {
     Ok(Value::Object(hosts))
 }
 
-fn one(service: &Service) -> Value {
+pub(super) fn one(service: &Service) -> Value {
     let ports = service
         .ports
         .iter()
@@ -137,7 +137,7 @@ fn health(health: Health) -> u8 {
     }
 }
 
-fn protocol(protocol: Protocol) -> &'static str {
+pub(super) fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Http => "HTTP",
         Protocol::HttpProxy => "HTTP_PROXY",

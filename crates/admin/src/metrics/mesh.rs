@@ -13,7 +13,7 @@ use crate::State;
 use crate::debug::problems;
 
 /// Metrics that count problems of these codes.
-const COUNTED: [(Metric, &[&str]); 3] = [
+pub(crate) const COUNTED: [(Metric, &[&str]); 3] = [
     (names::DUPLICATE_DOMAIN, &["duplicate-host"]),
     (names::CONFLICT_OUTBOUND, &["listener-conflict"]),
     (names::DUPLICATE_SUBSETS, &["subset-twice", "duplicate-subset"]),

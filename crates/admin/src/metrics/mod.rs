@@ -16,6 +16,8 @@ use prometheus::{Encoder, TextEncoder};
 use crate::State;
 use families::Families;
 
+pub(crate) use mesh::COUNTED;
+
 /// All metrics as Prometheus reads them.
 pub(crate) fn text(state: &State) -> prometheus::Result<Vec<u8>> {
     let mut families = collect(state);

@@ -46,6 +46,13 @@ pub fn parse_mesh_layers(written: &[&Json], key: &Key, problems: &mut Vec<Proble
     value
 }
 
+/// The mesh's configuration from several texts, each laid over those before it and the built-in defaults, in the
+/// API's own form: for people. `None` if one cannot be used.
+pub fn mesh_as_json(written: &[&Json]) -> Option<Json> {
+    let laid = written.iter().try_fold(api::MeshConfig::built_in(), |below, text| below.overlaid(text).ok());
+    serde_json::to_value(laid?).ok()
+}
+
 /// All fields; what shapes traffic and what is told by name have parts of their own.
 fn mesh_config(reader: &mut Reader<'_>, config: api::MeshConfig) -> MeshConfig {
     let mut mesh = MeshConfig::default();

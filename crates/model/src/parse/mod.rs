@@ -14,7 +14,7 @@ pub mod proxy;
 mod proxy_config;
 
 pub use decode::decode;
-pub use mesh_config::{parse_mesh_config, parse_mesh_layers};
+pub use mesh_config::{mesh_as_json, parse_mesh_config, parse_mesh_layers};
 pub use object::{Parsed, parse_object, unread};
 
 use crate::Text;

@@ -84,6 +84,7 @@ pub(super) const WRAPPERS: &[Wrapper] = &[
     wrap("kube", CLUSTER, "only sources, controllers and identity talk to a cluster"),
     wrap("k8s-openapi", OBJECTS, "API objects end in model and gateway"),
     wrap("clap", FLAGS, "only the binaries read flags; the corpora's are a program too"),
+    wrap("clap_complete", &["pilothouse"], "only the binary has words to complete"),
     wrap("anyhow", OUTER, "libraries have one thiserror enum each"),
     wrap("mimalloc", OUTER, "the allocator is the binary's choice"),
     wrap("tracing-subscriber", OUTER, "where log lines go is the binary's choice"),

@@ -1,0 +1,142 @@
+//! One log line, as istiod writes it: tabs between time, level, scope and message; or JSON.
+
+use std::fmt::{self, Debug, Write as _};
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::scopes;
+
+/// How lines look.
+pub(super) struct Line {
+    pub(super) as_json: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let time = jiff::Timestamp::now().to_string();
+        let scope = scopes::of_target(metadata.target());
+        writer.write_str(&fields.line(&time, word(*metadata.level()), scope, self.as_json))?;
+        writer.write_char('\n')
+    }
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG | Level::TRACE => "debug",
+    }
+}
+
+/// The message of an event and what comes with it.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl Fields {
+    fn line(self, time: &str, level: &str, scope: Option<&str>, as_json: bool) -> String {
+        if as_json {
+            return self.json(time, level, scope);
+        }
+        let mut line = format!("{time}\t{level}\t");
+        if let Some(scope) = scope {
+            line += &format!("{scope}\t");
+        }
+        line += &self.message;
+        for (name, value) in &self.others {
+            // Writing to a text cannot fail.
+            let _ = match value {
+                Value::String(text) => write!(line, " {name}={text}"),
+                other => write!(line, " {name}={other}"),
+            };
+        }
+        line
+    }
+
+    fn json(self, time: &str, level: &str, scope: Option<&str>) -> String {
+        let mut line = self.others;
+        let scope = scope.map(|scope| ("scope", scope));
+        for (name, value) in
+            [("level", level), ("time", time), ("msg", &self.message)].into_iter().chain(scope)
+        {
+            line.insert(name.to_owned(), value.into());
+        }
+        Value::Object(line).to_string()
+    }
+
+    fn put(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => drop(self.others.insert(name.to_owned(), value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.put(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields() -> Fields {
+        let others = [("address", Value::from("127.0.0.1:1")), ("count", 2.into())];
+        let others = others.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Fields { message: "serving".into(), others }
+    }
+
+    #[test]
+    fn lines_are_istiods() {
+        let time = "2026-11-24T15:00:00.5Z";
+        let plain = fields().line(time, "info", Some("ads"), false);
+        assert_eq!(plain, "2026-11-24T15:00:00.5Z\tinfo\tads\tserving address=127.0.0.1:1 count=2");
+        assert_eq!(fields().line(time, "warn", None, false).split('\t').count(), 3);
+        let json: Value = serde_json::from_str(&fields().line(time, "info", Some("ads"), true)).unwrap();
+        let expected = serde_json::json!({"time": time, "level": "info", "scope": "ads", "msg": "serving",
+            "address": "127.0.0.1:1", "count": 2});
+        assert_eq!(json, expected);
+    }
+}
