@@ -3,6 +3,7 @@
 mod house;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -29,16 +30,17 @@ fn cluster(secret: &Arc<Mutex<Option<Value>>>) -> Client {
 }
 
 fn answer(secret: &mut Option<Value>, method: &Method, body: &[u8]) -> (StatusCode, Value) {
-    let failure = |status: StatusCode| {
+    let failure = |status: StatusCode, reason: &str| {
+        let code = status.as_u16();
         (
             status,
-            json!({"kind": "Status", "status": "Failure", "code": status.as_u16(), "message": "", "reason": ""}),
+            json!({"kind": "Status", "status": "Failure", "code": code, "message": "", "reason": reason}),
         )
     };
     match (method, &*secret) {
         (&Method::GET, Some(kept)) => (StatusCode::OK, kept.clone()),
-        (&Method::GET, None) => failure(StatusCode::NOT_FOUND),
-        (&Method::POST, Some(_)) => failure(StatusCode::CONFLICT),
+        (&Method::GET, None) => failure(StatusCode::NOT_FOUND, "NotFound"),
+        (&Method::POST, Some(_)) => failure(StatusCode::CONFLICT, "AlreadyExists"),
         _ => {
             let value: Value = serde_json::from_slice(body).unwrap();
             *secret = Some(value.clone());
@@ -50,7 +52,10 @@ fn answer(secret: &mut Option<Value>, method: &Method, body: &[u8]) -> (StatusCo
 async fn roots(secret: &Arc<Mutex<Option<Value>>>) -> String {
     let places =
         Places { folder: "/nowhere".into(), cluster: Some((cluster(secret), "istio-system".to_owned())) };
-    let (authority, _keeper) = Authority::open(places, RootRules::default(), Arc::default()).await.unwrap();
+    // It asks for ever where nobody answers.
+    let opening = Authority::open(places, RootRules::default(), Arc::default());
+    let opened = tokio::time::timeout(Duration::from_secs(60), opening).await.unwrap();
+    let (authority, _keeper) = opened.unwrap();
     authority.roots().borrow().to_string()
 }
 

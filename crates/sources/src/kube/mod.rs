@@ -91,11 +91,6 @@ pub struct Options {
 }
 
 impl Cluster {
-    /// The client that asks it, for others who have to do with it.
-    pub fn client(&self) -> Client {
-        self.client.clone()
-    }
-
     /// By a kubeconfig, or as a pod of the cluster. Does not ask the API server anything.
     ///
     /// # Errors
