@@ -53,8 +53,4 @@ impl Words {
         }
         Ok(read)
     }
-
-    pub(crate) fn wants(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|part| name.contains(part.as_str()))
-    }
 }

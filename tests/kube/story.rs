@@ -121,9 +121,21 @@ async fn roll(house: &House, revision: usize) -> Result<()> {
         ensure!(of.as_deref() == Some(REVISIONS[revision]), "injected by {of:?}: {pod}");
     }
     let pods: Vec<&str> = pods.iter().map(String::as_str).collect();
+    until_old_ones_are_gone(house).await?;
     mesh::until_synced(house, REVISIONS[revision], &pods).await?;
     let a = pods.first().context("a pod of a")?;
     mesh::until_mutual(house, (DEMO, a), (DEMO, "b")).await
+}
+
+/// Calls must not fail when the pods of before end either.
+async fn until_old_ones_are_gone(house: &House) -> Result<()> {
+    let path = format!("/api/v1/namespaces/{DEMO}/pods");
+    let gone = until("the pods of before are gone", async || {
+        let list = house.api.get(&path).await?;
+        let mut pods = list.get("items").and_then(Value::as_array).into_iter().flatten();
+        Ok(pods.all(|pod| pod.pointer("/metadata/deletionTimestamp").is_none()))
+    });
+    gone.await.map(drop)
 }
 
 async fn uninstall(house: &House, installed: &[String]) -> Result<()> {
