@@ -1,4 +1,9 @@
 //! Clients that do what they should not, at a whole server in this process: they are held to bounds, others are served.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which are not told from the tests themselves"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;

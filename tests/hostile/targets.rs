@@ -177,7 +177,9 @@ fn serve(planner: &mut Planner, snapshot: &Snapshot, seat: &Seat) -> View {
     routes.extend(["80", "8080", "http.80", "http.8080", ""].map(Name::from));
     let wanted = Wanted { routes, changes: 1 };
     let view = planner.view(snapshot, seat, &wanted, Instant::now());
-    for resource in view.types.values().flat_map(|served| served.iter()) {
+    // A table without names is no bytes at all.
+    let spoken = view.types.iter().filter(|(url, _)| &***url != type_url::NAME_TABLE);
+    for resource in spoken.flat_map(|(_, served)| served.iter()) {
         assert!(!resource.body.to_bytes().is_empty(), "a resource says nothing");
     }
     view

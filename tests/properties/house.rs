@@ -185,7 +185,8 @@ impl House {
         };
         let read: Vec<File> = paths.iter().map(file).collect();
         let mut changes = self.folder.update(read);
-        changes.extend(mesh.iter().map(|_| self.mesh.read(files.mesh.as_deref())));
+        // A file that is gone would leave the mesh as it was, an empty one does not.
+        changes.extend(mesh.iter().map(|_| self.mesh.read(Some(files.mesh.as_deref().unwrap_or_default()))));
         changes
     }
 

@@ -1,4 +1,9 @@
 //! Handshakes with the server's port: who is known after them, and who gets none.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which are not told from the tests themselves"
+)]
 
 mod house;
 

@@ -1,4 +1,9 @@
 //! Certificates as they are issued, looked at by OpenSSL.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which are not told from the tests themselves"
+)]
 
 mod house;
 

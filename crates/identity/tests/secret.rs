@@ -1,4 +1,9 @@
 //! The Secret with the root, between replicas and taken over, against an API server that keeps one Secret.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which are not told from the tests themselves"
+)]
 
 mod house;
 

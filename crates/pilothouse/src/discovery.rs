@@ -14,6 +14,7 @@ use pilothouse::settings;
 use push::{Command, Engine, Handle, Limits};
 use sources::kube::Cluster;
 use sources::{MeshFile, MeshText};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -51,7 +52,7 @@ pub(crate) struct Arguments {
     /// Webhooks over TLS; taken, but nothing is served there without a cluster.
     #[arg(long = "httpsAddr")]
     https: Option<ListenAddress>,
-    /// gRPC over TLS, with certificates for workloads; without a cluster none unless it is given.
+    /// gRPC over TLS, with certificates for workloads; by default :15012, without a cluster none.
     #[arg(long = "secureGRPCAddr")]
     secure_grpc: Option<ListenAddress>,
     /// The DNS suffix of Kubernetes services.
@@ -84,6 +85,8 @@ pub(crate) struct Arguments {
     unused: flags::Unused,
 }
 
+/// Where xDS over TLS is served to a cluster, if nothing else is said.
+const SECURE_GRPC: &str = ":15012";
 /// Where MeshConfig is mounted.
 const MESH_CONFIG: &str = "./etc/istio/config/mesh";
 
@@ -106,6 +109,17 @@ pub(crate) fn run(arguments: &Arguments, unknown: &[String]) -> Result<()> {
     result
 }
 
+impl Arguments {
+    /// Listens for xDS over TLS, if that is to be served.
+    async fn secure(&self, has_cluster: bool) -> Result<Option<TcpListener>> {
+        let usual = || has_cluster.then(|| SECURE_GRPC.parse().ok()).flatten();
+        match self.secure_grpc.clone().or_else(usual) {
+            Some(address) => address.listen().await,
+            None => Ok(None),
+        }
+    }
+}
+
 async fn serve(arguments: &Arguments) -> Result<()> {
     if [&arguments.grpc, &arguments.http, &arguments.monitoring].iter().all(|address| address.is_empty()) {
         bail!(Usage("--grpcAddr, --httpAddr and --monitoringAddr are all empty: nothing would be served"));
@@ -116,10 +130,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     tell_unused(arguments);
     let (settings, process, identity) = settings(arguments);
     let grpc = arguments.grpc.listen().await?;
-    let secure = match &arguments.secure_grpc {
-        Some(address) => address.listen().await?,
-        None => None,
-    };
+    let secure = arguments.secure(client.is_some()).await?;
     let http = [arguments.http.listen().await?, arguments.monitoring.listen().await?];
     let (mut working, handle, told) = work(arguments, source, settings, &process)?;
     let shutdown = CancellationToken::new();

@@ -46,7 +46,7 @@ enum Command {
     /// Run the control plane.
     // Charts put their users' flags behind their own, and of a flag given twice the last counts, as with istiod.
     #[command(args_override_self = true)]
-    Discovery(discovery::Arguments),
+    Discovery(Box<discovery::Arguments>),
     /// Print what a proxy would be served, from files and without a server; bad objects are told on standard
     /// error and leave the exit status 0, unless --strict is given.
     Translate(translate::Arguments),

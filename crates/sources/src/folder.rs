@@ -22,7 +22,8 @@ pub struct File {
 /// What a folder says, file by file.
 ///
 /// Of two objects with one name the first path wins. An object whose document has broken keeps its last
-/// good value; where a document is no YAML at all, so do all objects of the file that are not seen again.
+/// good value; where a document is no YAML at all, so do all objects of the file that are not seen again. A file
+/// that appears as others go is taken for one of them under another name.
 pub struct Folder {
     context: Context,
     files: BTreeMap<Text, Objects>,
@@ -38,22 +39,31 @@ impl Folder {
 
     /// Takes files as they are now; the answer is what that changes, of which some may be no change at all.
     pub fn update(&mut self, seen: impl IntoIterator<Item = impl Into<Seen>>) -> Vec<Change> {
+        let is_gone = |seen: &Seen| matches!(seen, Seen::File(File { text: None, .. }));
+        let (gone, rest): (Vec<Seen>, Vec<Seen>) = seen.into_iter().map(Into::into).partition(is_gone);
         let mut touched = BTreeSet::new();
-        for seen in seen {
-            self.take(seen.into(), &mut touched);
+        let mut moved = Objects::new();
+        for seen in gone {
+            moved.extend(self.take(seen, &Objects::new(), &mut touched));
+        }
+        for seen in rest {
+            self.take(seen, &moved, &mut touched);
         }
         let mut changes: Vec<Change> = touched.iter().map(|key| self.change(key)).collect();
         changes.extend(self.slices.update(&changes, &self.context));
         changes
     }
 
-    /// Puts one file in and notes the keys of which it says something else than before.
-    fn take(&mut self, seen: Seen, touched: &mut BTreeSet<Key>) {
+    /// Puts one file in and notes the keys of which it says something else than before; one that is new may have been
+    /// `moved`. Answers what it said before.
+    fn take(&mut self, seen: Seen, moved: &Objects, touched: &mut BTreeSet<Key>) -> Objects {
         let (Seen::File(File { path, .. }) | Seen::Trouble(path, _)) = &seen;
         let path = path.clone();
         let before = self.files.remove(&path).unwrap_or_default();
         let after = match seen {
-            Seen::File(File { text: Some(text), .. }) => read(&path, &text, &before, &self.context),
+            Seen::File(File { text: Some(text), .. }) => {
+                read(&path, &text, if before.is_empty() { moved } else { &before }, &self.context)
+            }
             Seen::File(_) => Objects::new(),
             Seen::Trouble(_, trouble) => self.troubled(&path, &trouble, before.clone()),
         };
@@ -70,6 +80,7 @@ impl Folder {
         if !after.is_empty() {
             self.files.insert(path, after);
         }
+        before
     }
 
     /// What there was stays where something cannot be read; only what was wrong with it is another thing.
@@ -170,6 +181,22 @@ mod tests {
         assert!(shape(&broken)[0].starts_with("a.yaml false not-yaml:"), "{:?}", shape(&broken));
         let mended = folder.update([file("a.yaml", &namespace("one"))]);
         assert_eq!(shape(&mended), ["a.yaml false ", "two false "]);
+    }
+
+    #[test]
+    fn a_broken_file_under_another_name_loses_nothing() {
+        let sidecar = |port: &str| {
+            format!(
+                "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: a}}\nspec: {{ingress: [{{port: {{number: {port}}}}}]}}\n"
+            )
+        };
+        let mut folder = folder();
+        folder.update([file("a.yaml", &sidecar("80"))]);
+        folder.update([file("a.yaml", &sidecar("eighty"))]);
+        let gone = File { path: "a.yaml".into(), text: None };
+        let moved = folder.update([file("b.yaml", &sidecar("eighty")), gone]);
+        assert_eq!(shape(&moved), ["a true wrong-type:4"]);
+        assert_eq!(&*moved[0].origin.file, "b.yaml");
     }
 
     #[test]

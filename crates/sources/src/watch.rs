@@ -67,10 +67,18 @@ pub fn watch(root: &Path, context: Context) -> Result<mpsc::Receiver<Vec<Change>
         changes,
         notices,
     };
-    let everything = task.compare_all();
-    let everything = task.take(everything);
-    task.plan_retry();
-    tokio::spawn(task.run(everything));
+    let read = move || {
+        let everything = task.compare_all();
+        let everything = task.take(everything);
+        task.plan_retry();
+        (task, everything)
+    };
+    tokio::spawn(async move {
+        // An error is a panic: the channel is closed, which whoever listens takes for the end.
+        if let Ok((task, everything)) = tokio::task::spawn_blocking(read).await {
+            task.run(everything).await;
+        }
+    });
     Ok(receiver)
 }
 

@@ -1,4 +1,9 @@
 //! Both webhooks as an API server meets them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which are not told from the tests themselves"
+)]
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -79,7 +84,7 @@ async fn pods_are_patched_and_paths_say_where_they_are() {
         let answer = house.review("/inject/cluster/c1/net/n1", version, pod()).await;
         assert_eq!(answer["apiVersion"], format!("admission.k8s.io/{version}"));
         assert_eq!(answer["response"]["uid"], "u");
-        assert_eq!(answer["response"]["patchType"], "JSONPatch");
+        assert_eq!(answer["response"]["patchType"], "JSONPatch", "{answer}");
         let patch = serde_json::to_string(&patch(&answer)).unwrap();
         assert!(patch.contains(r#""name":"ISTIO_META_CLUSTER_ID","value":"c1""#), "{patch}");
         assert!(patch.contains(r#""topology.istio.io/network":"n1""#), "{patch}");

@@ -33,8 +33,10 @@ pub struct Control {
     pub end: Arc<dyn Fn() + Send + Sync>,
 }
 
-/// The topics: the word in the path, the title, what is shown.
-const TOPICS: [(&str, &str, fn(&Control) -> Value); 7] = [
+/// The word in the path, the title, what is shown.
+type Topic = (&'static str, &'static str, fn(&Control) -> Value);
+
+const TOPICS: [Topic; 7] = [
     ("scope", "Logging Scopes", scopes::all),
     ("mem", "Memory Usage", |_| process::memory()),
     ("env", "Environment Variables", environment),
