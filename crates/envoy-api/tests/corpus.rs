@@ -57,38 +57,6 @@ fn recorded_resources_parse_and_render_back_equal() {
     eprintln!("{resources} recorded resources");
 }
 
-/// Dumps that istioctl reads, by what they are in the protocol of Envoy's admin interface.
-const DUMPS: [(&str, &str); 5] = [
-    ("bootstrapdump.json", "envoy.admin.v3.BootstrapConfigDump"),
-    ("config_dump.json", "envoy.admin.v3.ConfigDump"),
-    ("configdump.json", "envoy.admin.v3.ConfigDump"),
-    ("http_config.json", "envoy.admin.v3.ConfigDump"),
-    ("tls_config.json", "envoy.admin.v3.ConfigDump"),
-];
-
-#[test]
-fn dumps_that_istioctl_reads_parse_and_render_back_equal() {
-    let Ok(corpus) = env::var("PILOTHOUSE_CORPUS") else {
-        writeln!(io::stderr(), "skipped: PILOTHOUSE_CORPUS does not name a corpus folder").unwrap();
-        return;
-    };
-    let mut dumps = 0;
-    for case in subfolders(&Path::new(&corpus).join("istioctl-consumers/cases")) {
-        for (file, full_name) in DUMPS {
-            let path = case.join(file);
-            let Ok(text) = fs::read(&path) else { continue };
-            // Envoy writes the proto's own names of fields, and defaults too; so it is our form that is compared.
-            let parse = |json: &Value| {
-                json::parse(full_name, json).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-            };
-            let bytes = parse(&serde_json::from_slice(&text).unwrap());
-            assert_eq!(parse(&json::resource(full_name, &bytes)), bytes, "{}", path.display());
-            dumps += 1;
-        }
-    }
-    assert_ne!(dumps, 0, "no dumps in {corpus}");
-}
-
 /// Checks the resources of a file, if there is one, and counts them.
 fn check_file(path: &Path, kind: &Kind) -> usize {
     let Ok(text) = fs::read(path) else { return 0 };

@@ -1,3 +1,5 @@
+//! Tokens are asked about once, by a queue that is bounded, and their words stay secret.
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use k8s_openapi::api::authentication::v1::UserInfo;

@@ -1,3 +1,5 @@
+//! Templates as the engine runs them: values, functions and bounds.
+
 use serde_json::json;
 
 use super::*;
