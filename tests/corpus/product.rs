@@ -12,6 +12,7 @@ pub(crate) fn translate(request: &Request) -> Result<Answer, String> {
     let answer = offline::translate(&offline::Request {
         files: request.files.clone(),
         mesh: request.mesh.clone(),
+        unreadable: Vec::new(),
         mesh_path: "mesh.yaml".into(),
         env: request.env.clone(),
         node: request.node.clone(),
