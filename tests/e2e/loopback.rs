@@ -1,7 +1,7 @@
 //! Bookinfo on loopback addresses under steady traffic: a canary, endpoints, a broken file, a killed control plane.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};

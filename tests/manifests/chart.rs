@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -55,9 +53,7 @@ fn flags_are_known() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let said = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let lines = testkit::processes::lines(child.stderr.take().unwrap());
         let mut before = Vec::new();
         let mut is_up = false;
         while let Some(line) = lines.recv_timeout(PATIENCE).ok().filter(|_| !is_up) {

@@ -144,7 +144,8 @@ async fn a_plugged_in_authority_is_exchanged_where_all_trust_both() {
     let (root, stranger) = (root("Root"), house::root("Stranger"));
     let (one, two) = ("One", "Two");
     plug(folder.path(), &below(&root, one, &rcgen::PKCS_ECDSA_P256_SHA256), &root);
-    let (authority, keeper) = open(folder.path(), &Arc::default()).await;
+    let stats = Arc::<Stats>::default();
+    let (authority, keeper) = open(folder.path(), &stats).await;
     let running = tokio::spawn(keeper.run());
     let service = certificates(&authority, &Arc::default());
     let issuer = async || {
@@ -152,21 +153,28 @@ async fn a_plugged_in_authority_is_exchanged_where_all_trust_both() {
         let chain = create(&service, request, TOKEN).await.unwrap();
         looked_at(&chain).lines().find(|line| line.contains("Issuer:")).unwrap().to_owned()
     };
+    let refusals = || stats.failed_renewals.load(Relaxed);
     assert!(issuer().await.ends_with(one));
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let before = refusals();
     plug(folder.path(), &stranger, &stranger);
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    until(async || refusals() > before).await;
     assert!(issuer().await.ends_with(one), "nobody trusts the stranger");
+    let before = refusals();
     std::fs::write(folder.path().join("ca-cert.pem"), "torn").unwrap();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    until(async || refusals() > before).await;
     assert!(issuer().await.ends_with(one));
     plug(folder.path(), &below(&root, two, &rcgen::PKCS_ECDSA_P384_SHA384), &root);
-    let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    while !issuer().await.ends_with(two) {
-        assert!(tokio::time::Instant::now() < end);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    until(async || issuer().await.ends_with(two)).await;
     running.abort();
+}
+
+/// Looks until it is so, for twenty seconds at most.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(tokio::time::Instant::now() < end, "it never is so");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

@@ -56,7 +56,6 @@ impl Discovery {
             return Ok(());
         }
         self.impostors.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(proxy = %proxy.id, ?caller, "a stream was refused: the node is not the caller's");
         Err(Status::permission_denied(format!(
             "authorization failed: no identities (spiffe://{}/ns/{}/sa/{}) matched {}/{account}",
             caller.trust_domain, caller.namespace, caller.service_account, proxy.namespace

@@ -1,11 +1,20 @@
 //! The processes of a test or a demo: each with a log file of its own, all ended with their group.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use tokio::process::{Child, Command};
+
+/// The lines that a program says, as they come, so that whoever waits for one can be patient for so long.
+pub fn lines(said: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let said = BufReader::new(said).lines().map_while(Result::ok);
+    std::thread::spawn(move || said.map(|line| sender.send(line)).take_while(Result::is_ok).for_each(drop));
+    lines
+}
 
 /// Processes that end when this value is dropped, each by its own id.
 pub struct Processes {

@@ -34,7 +34,7 @@ impl Farewell {
     pub(crate) fn because(&mut self, error: Option<&Status>) {
         self.reason = Some(match error {
             None => "it ended its stream".to_owned(),
-            Some(status) => format!("{} ({:?})", status.message(), status.code()),
+            Some(status) => format!("{} ({:?})", quoted(status.message()), status.code()),
         });
     }
 }
