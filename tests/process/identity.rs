@@ -135,7 +135,7 @@ async fn over_tls_everybody_is_who_they_can_show_to_be() {
     let renewed = client(&address, &root, Some((issued, key_of(&key))));
     assert!(clusters(&renewed, "web").await.is_ok());
     assert_eq!(clusters(&renewed, "other").await.unwrap_err().code(), Code::PermissionDenied);
-    running.says("the node is not the caller's");
+    running.says("a proxy is turned away");
 
     let foreign = named("spiffe://there/ns/web/sa/shop").signed_by(&first, &root).unwrap();
     let foreign = client(&address, &root, Some((vec![foreign.der().clone()], key_of(&first))));
