@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::error::{Broken, Error};
-use crate::folder::{self, Found};
+use crate::folder::{self, Found, Stamp};
 use crate::pem;
 use crate::root::{self, Root};
 use crate::secret::{Kept, with_further};
@@ -78,7 +78,8 @@ pub struct Keeper {
 }
 
 enum Place {
-    Folder(PathBuf),
+    /// With the stamp that it had before it was read: a change since then is seen.
+    Folder(PathBuf, Stamp),
     Secret(Box<Kept>, Vec<u8>),
     Memory(Vec<u8>),
 }
@@ -87,10 +88,11 @@ impl Authority {
     /// Finds or makes one. Waits for an API server that does not answer, as long as it takes; what is there but
     /// of no use is an error.
     pub async fn open(places: Places, rules: RootRules, stats: Arc<Stats>) -> Result<(Self, Keeper), Error> {
+        let stamp = folder::stamp(&places.folder);
         let (place, signer) = match folder::read(&places.folder, now())? {
             Found::Authority(signer) => {
                 tracing::info!(folder = %places.folder.display(), "certificates are signed by the plugged-in authority");
-                (Place::Folder(places.folder), *signer)
+                (Place::Folder(places.folder, stamp), *signer)
             }
             Found::Roots(further) => match places.cluster {
                 Some((client, namespace)) => {
@@ -130,7 +132,7 @@ impl Keeper {
     /// Runs for ever.
     pub async fn run(self) {
         match &self.place {
-            Place::Folder(folder) => self.follow(folder).await,
+            Place::Folder(folder, stamp) => self.follow(folder, stamp.clone()).await,
             _ if self.rules.check_interval.is_zero() => std::future::pending().await,
             Place::Secret(kept, further) => self.check(|| self.check_secret(kept, further)).await,
             Place::Memory(further) => self.check(|| self.check_memory(further)).await,
@@ -138,10 +140,9 @@ impl Keeper {
     }
 
     /// Takes what a folder says once it has settled; what is of no use is told, and the former state stays.
-    async fn follow(&self, folder: &std::path::Path) {
+    async fn follow(&self, folder: &std::path::Path, mut taken: Stamp) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut taken = folder::stamp(folder);
         let mut seen = taken.clone();
         loop {
             looks.tick().await;
