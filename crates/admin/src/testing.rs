@@ -253,7 +253,7 @@ fn change(text: &str) -> Vec<Change> {
     let origin = Origin {
         file: "mesh.yaml".into(),
         line: 7,
-        object: Some(Arc::new(object.clone())),
+        object: Some(object.to_string().into()),
         ..Origin::default()
     };
     let origin = Arc::new(origin);

@@ -32,8 +32,9 @@ impl<T: ?Sized> Shared<T> {
 impl<T: PartialEq> Shared<T> {
     /// This handle if it holds an equal value, else a new one.
     #[must_use]
-    pub fn or_same(&self, value: T) -> Self {
-        if *self.0 == value { self.clone() } else { Self::new(value) }
+    pub fn or_same(&self, value: impl Into<Arc<T>>) -> Self {
+        let value = value.into();
+        if *self.0 == *value { self.clone() } else { Self(value) }
     }
 }
 

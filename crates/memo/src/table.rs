@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::RangeBounds;
+use std::sync::Arc;
 
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
@@ -35,11 +36,12 @@ impl<K, V> Clone for Table<K, V> {
 
 impl<K: Ord + Clone, V: PartialEq> Table<K, V> {
     /// Puts a value; answers whether the table has changed. An equal value keeps the old handle.
-    pub fn put(&mut self, key: K, value: V) -> bool {
-        if self.0.get(&key).is_some_and(|old| **old == value) {
+    pub fn put(&mut self, key: K, value: impl Into<Arc<V>>) -> bool {
+        let value = value.into();
+        if self.0.get(&key).is_some_and(|old| **old == *value) {
             return false;
         }
-        self.0.insert(key, Shared::new(value));
+        self.0.insert(key, value.into());
         true
     }
 

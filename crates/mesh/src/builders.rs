@@ -128,7 +128,7 @@ macro_rules! into_value {
                 self.meta.key.clone()
             }
             fn value(self) -> Value {
-                Value::$variant(self)
+                Value::$variant(self.into())
             }
         }
     )*};

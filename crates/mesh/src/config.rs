@@ -60,7 +60,7 @@ impl Config {
     fn put(&mut self, key: Key, value: Value) -> bool {
         match value {
             Value::MeshConfig(mesh) => {
-                let next = self.mesh.or_same(*mesh);
+                let next = self.mesh.or_same(mesh);
                 let changed = next != self.mesh;
                 self.mesh = next;
                 changed

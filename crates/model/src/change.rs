@@ -20,24 +20,24 @@ pub struct Change {
     pub problems: Vec<Problem>,
 }
 
-/// A parsed object.
+/// A parsed object, shared by all who keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant is the kind's own name")]
 pub enum Value {
-    MeshConfig(Box<MeshConfig>),
-    Namespace(kube::Namespace),
-    Node(kube::Node),
-    Service(kube::Service),
-    EndpointSlice(kube::EndpointSlice),
-    Pod(kube::Pod),
-    ServiceEntry(ServiceEntry),
-    WorkloadEntry(WorkloadEntry),
-    Sidecar(Sidecar),
-    Gateway(Gateway),
-    VirtualService(VirtualService),
-    DestinationRule(DestinationRule),
-    PeerAuthentication(PeerAuthentication),
-    ProxyConfig(ProxyConfigObject),
+    MeshConfig(Arc<MeshConfig>),
+    Namespace(Arc<kube::Namespace>),
+    Node(Arc<kube::Node>),
+    Service(Arc<kube::Service>),
+    EndpointSlice(Arc<kube::EndpointSlice>),
+    Pod(Arc<kube::Pod>),
+    ServiceEntry(Arc<ServiceEntry>),
+    WorkloadEntry(Arc<WorkloadEntry>),
+    Sidecar(Arc<Sidecar>),
+    Gateway(Arc<Gateway>),
+    VirtualService(Arc<VirtualService>),
+    DestinationRule(Arc<DestinationRule>),
+    PeerAuthentication(Arc<PeerAuthentication>),
+    ProxyConfig(Arc<ProxyConfigObject>),
 }
 
 /// Where an object came from.
@@ -49,8 +49,16 @@ pub struct Origin {
     pub line: u32,
     /// `metadata.resourceVersion`, may be empty.
     pub resource_version: Text,
-    /// The object as received, compact JSON, for configz and messages; `null` for kinds not kept.
-    pub object: Option<Arc<serde_json::Value>>,
+    /// The object as received, compact JSON, for configz and messages; `None` for kinds not kept.
+    pub object: Option<Text>,
+}
+
+impl Origin {
+    /// The object as received, if it was kept.
+    #[must_use]
+    pub fn written(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(self.object.as_ref()?).ok()
+    }
 }
 
 /// Who is calling, verified.

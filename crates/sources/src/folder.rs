@@ -277,7 +277,7 @@ mod tests {
         folder.update([file("a.yaml", &sidecar("{}"))]);
         let broken = folder.update([file("a.yaml", &sidecar("{egress: 1}"))]);
         assert_eq!(shape(&broken), ["a true wrong-type:4"]);
-        let shown = broken[0].origin.object.as_ref().unwrap();
+        let shown = broken[0].origin.written().unwrap();
         assert_eq!(shown["spec"], serde_json::json!({}));
     }
 

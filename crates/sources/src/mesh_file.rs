@@ -6,7 +6,6 @@ use std::sync::Arc;
 use model::mesh_config::MeshConfig;
 use model::parse::{Context, mesh_as_json, parse_mesh_config};
 use model::{Change, Key, Kind, Origin, Problem, Severity, Text, Value};
-use serde_json::Value as Json;
 
 use crate::MeshText;
 use crate::spans::Places;
@@ -19,7 +18,7 @@ pub struct MeshFile {
     good: Option<MeshConfig>,
     is_expected: bool,
     /// The same as people read it.
-    shown: Option<Arc<Json>>,
+    shown: Option<Text>,
 }
 
 impl MeshFile {
@@ -61,7 +60,7 @@ impl MeshFile {
         let mut shown = None;
         let value = match yaml(text) {
             Ok(written) => {
-                shown = mesh_as_json(&[&written]).map(Arc::new);
+                shown = mesh_as_json(&[&written]).map(|shown| shown.to_string().into());
                 parse_mesh_config(&written, &key, &mut problems)
             }
             Err((line, message)) => {
@@ -91,7 +90,7 @@ impl MeshFile {
     fn change(&self, problems: Vec<Problem>) -> Change {
         let (file, object) = (self.path.clone(), self.shown.clone());
         let origin = Arc::new(Origin { file, object, ..Origin::default() });
-        let value = self.good.clone().map(|mesh| Value::MeshConfig(Box::new(mesh)));
+        let value = self.good.clone().map(|mesh| Value::MeshConfig(Arc::new(mesh)));
         Change { key: self.key.clone(), value, origin, problems }
     }
 

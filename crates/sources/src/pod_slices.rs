@@ -14,14 +14,14 @@ use model::{Change, Created, Key, Kind, Labels, Text, Value};
 /// What is known of Services, Pods and EndpointSlices, and the slices made last.
 #[derive(Default)]
 pub(crate) struct PodSlices {
-    services: BTreeMap<Key, Service>,
-    pods: BTreeMap<Text, BTreeMap<Text, Pod>>,
+    services: BTreeMap<Key, Arc<Service>>,
+    pods: BTreeMap<Text, BTreeMap<Text, Arc<Pod>>>,
     /// Given slices: (namespace, service) → names.
     given: BTreeMap<(Text, Text), BTreeSet<Text>>,
     /// The service of each given slice.
     service_of: BTreeMap<Key, (Text, Text)>,
     /// Made slices by their service's key.
-    made: BTreeMap<Key, BTreeMap<Key, EndpointSlice>>,
+    made: BTreeMap<Key, BTreeMap<Key, Arc<EndpointSlice>>>,
 }
 
 impl PodSlices {
@@ -107,14 +107,14 @@ impl PodSlices {
 
     /// Puts a service's slices in the place of those made before, and notes what that changes.
     fn replace(&mut self, service: &Key, slices: Vec<EndpointSlice>, changes: &mut Vec<Change>) {
-        let change = |key: &Key, value: Option<&EndpointSlice>| Change {
+        let change = |key: &Key, value: Option<&Arc<EndpointSlice>>| Change {
             key: key.clone(),
             value: value.cloned().map(Value::EndpointSlice),
             origin: Arc::default(),
             problems: Vec::new(),
         };
-        let slices: BTreeMap<Key, EndpointSlice> =
-            slices.into_iter().map(|slice| (slice.meta.key.clone(), slice)).collect();
+        let slices: BTreeMap<_, _> =
+            slices.into_iter().map(|slice| (slice.meta.key.clone(), Arc::new(slice))).collect();
         let before = self.made.remove(service).unwrap_or_default();
         changes.extend(before.keys().filter(|key| !slices.contains_key(*key)).map(|gone| change(gone, None)));
         let others = slices.iter().filter(|(key, slice)| before.get(*key) != Some(*slice));
@@ -128,7 +128,7 @@ impl PodSlices {
 type ByLabel<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a Pod>>;
 
 /// Pods under each of their labels, so that a selector looks only at those that have its first label.
-fn by_label(pods: Option<&BTreeMap<Text, Pod>>) -> ByLabel<'_> {
+fn by_label(pods: Option<&BTreeMap<Text, Arc<Pod>>>) -> ByLabel<'_> {
     let mut index = ByLabel::new();
     for pod in pods.into_iter().flat_map(BTreeMap::values) {
         for (key, value) in pod.meta.labels.iter() {

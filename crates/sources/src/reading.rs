@@ -98,7 +98,7 @@ impl Reading<'_> {
             file: self.path.clone(),
             line,
             resource_version: resource_version.unwrap_or_default().into(),
-            object: keeps_object.then(|| Arc::new(item.clone())),
+            object: keeps_object.then(|| item.to_string().into()),
         };
         let locate = |problem: &Problem| Problem { line: place(&problem.field), ..problem.clone() };
         let problems = parsed.problems.iter().map(locate).collect();

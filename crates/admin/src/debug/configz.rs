@@ -10,8 +10,8 @@ use crate::debug::{Query, Refusal};
 pub(super) fn show(state: &State, _: &Query) -> Result<Value, Refusal> {
     let snapshot = state.snapshot();
     let records = snapshot.config.origins.iter().filter(|(key, _)| key.kind != Kind::MeshConfig);
-    let objects = records.filter_map(|(key, record)| Some((key, record.origin.object.as_deref()?)));
-    Ok(objects.map(|(key, object)| one(key, object.clone())).collect())
+    let objects = records.filter_map(|(key, record)| Some((key, record.origin.written()?)));
+    Ok(objects.map(|(key, object)| one(key, object)).collect())
 }
 
 /// A namespace that was not written is there, and the version is the one that a cluster would give.

@@ -10,6 +10,6 @@ use crate::debug::{Query, Refusal};
 pub(super) fn show(state: &State, _: &Query) -> Result<Value, Refusal> {
     let snapshot = state.snapshot();
     let record = snapshot.config.origins.iter().find(|(key, _)| key.kind == Kind::MeshConfig);
-    let written = record.and_then(|(_, record)| record.origin.object.as_deref());
-    Ok(written.cloned().or_else(|| model::parse::mesh_as_json(&[])).unwrap_or_default())
+    let written = record.and_then(|(_, record)| record.origin.written());
+    Ok(written.or_else(|| model::parse::mesh_as_json(&[])).unwrap_or_default())
 }

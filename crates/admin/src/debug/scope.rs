@@ -41,8 +41,7 @@ fn shown(snapshot: &Snapshot, member: &Member) -> Value {
     let by_host = |scoped: &ScopedService| (scoped.service.host.to_string(), registry::one(&scoped.service));
     let sidecar = scope.sidecar.as_ref();
     let written = sidecar.and_then(|sidecar| snapshot.config.origins.get(&sidecar.meta.key));
-    let written =
-        written.and_then(|record| record.origin.object.as_deref()).map(|object| object["spec"].clone());
+    let written = written.and_then(|record| record.origin.written()).map(|mut object| object["spec"].take());
     json!({
         "version": &*snapshot.label,
         "name": sidecar.map_or("default-sidecar", |sidecar| &sidecar.meta.key.name),

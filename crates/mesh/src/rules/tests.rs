@@ -175,7 +175,7 @@ fn a_change_keeps_the_handles_of_all_other_rules() {
     let Rule(changed) = rule("n", "2", "b.com").subsets(&["v1"]);
     after.apply(model::Change {
         key: changed.meta.key.clone(),
-        value: Some(Value::DestinationRule(changed)),
+        value: Some(Value::DestinationRule(changed.into())),
         origin: Default::default(),
         problems: Vec::new(),
     });

@@ -20,15 +20,15 @@ pub(crate) fn parse(meta: &Meta, object: &Json, problems: &mut Vec<Problem>) -> 
     Some(match key.kind {
         Kind::Namespace => {
             decode::<core::Namespace>(object, "", &key, problems)?;
-            Value::Namespace(Namespace { meta })
+            Value::Namespace(Namespace { meta }.into())
         }
         Kind::Node => {
             decode::<core::Node>(object, "", &key, problems)?;
-            Value::Node(Node { meta })
+            Value::Node(Node { meta }.into())
         }
-        Kind::Service => Value::Service(service(meta, decode(object, "", &key, problems)?, problems)),
-        Kind::EndpointSlice => Value::EndpointSlice(slice(meta, decode(object, "", &key, problems)?)),
-        Kind::Pod => Value::Pod(pod(meta, decode(object, "", &key, problems)?)),
+        Kind::Service => Value::Service(service(meta, decode(object, "", &key, problems)?, problems).into()),
+        Kind::EndpointSlice => Value::EndpointSlice(slice(meta, decode(object, "", &key, problems)?).into()),
+        Kind::Pod => Value::Pod(pod(meta, decode(object, "", &key, problems)?).into()),
         _ => return None,
     })
 }

@@ -82,7 +82,7 @@ impl<const N: usize> MeshLayers<N> {
         }
         let line = u32::from(top.is_some());
         let origin = Arc::new(Origin { file, line, ..Origin::default() });
-        let value = self.good.clone().map(|mesh| Value::MeshConfig(Box::new(mesh)));
+        let value = self.good.clone().map(|mesh| Value::MeshConfig(Arc::new(mesh)));
         Change { key: self.key.clone(), value, origin, problems }
     }
 }
@@ -136,7 +136,7 @@ mod tests {
     fn mesh(change: Option<Change>) -> (String, String, Vec<String>) {
         let change = change.unwrap();
         let mesh = match change.value {
-            Some(Value::MeshConfig(mesh)) => *mesh,
+            Some(Value::MeshConfig(mesh)) => MeshConfig::clone(&mesh),
             None => MeshConfig::default(),
             other => panic!("{other:?}"),
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::parse::{Context, parse_object};
 use model::revision::{REVISION, Revision};
-use model::{Change, Key, Kind, Origin, Value};
+use model::{Change, Key, Kind, Origin, Text, Value};
 use serde_json::{Map, Value as Json};
 
 use super::kinds::Served;
@@ -30,18 +30,10 @@ pub(super) struct Objects {
 
 /// An object as it was last read.
 struct Known {
-    kept: Kept,
+    /// Its text, as compact as can be: to compare the next one with, to write down, and to show to people.
+    kept: Text,
     /// Its last good value, for a kind whose objects may turn out to be of no use.
     good: Option<(Value, Arc<Origin>)>,
-}
-
-/// What is kept of an object, to compare the next one with and to write down.
-#[derive(Clone, PartialEq)]
-enum Kept {
-    /// Its text, as compact as can be.
-    Text(Arc<[u8]>),
-    /// The very object that is shown to people.
-    Whole(Arc<Json>),
 }
 
 impl Objects {
@@ -83,7 +75,7 @@ impl Objects {
         if let Some(listed) = &mut self.listed {
             listed.insert(key.clone());
         }
-        let kept = self.keep(&object);
+        let kept = Text::from(object.to_string());
         if self.known.get(&key).is_some_and(|known| known.kept == kept) {
             return None;
         }
@@ -115,13 +107,7 @@ impl Objects {
     /// What to write down: each object on a line of its own.
     pub(super) fn write(&self, lines: &mut Vec<u8>) {
         for known in self.known.values() {
-            match &known.kept {
-                Kept::Text(text) => lines.extend_from_slice(text),
-                Kept::Whole(object) => {
-                    // Writing JSON to memory cannot fail; a line that did would not be read again.
-                    let _ = serde_json::to_writer(&mut *lines, &**object);
-                }
-            }
+            lines.extend_from_slice(known.kept.as_bytes());
             lines.push(b'\n');
         }
     }
@@ -129,14 +115,6 @@ impl Objects {
     fn remove(&mut self, key: Key) -> Option<Change> {
         self.known.remove(&key)?;
         Some(Change { key, value: None, origin: Arc::default(), problems: Vec::new() })
-    }
-
-    fn keep(&self, object: &Json) -> Kept {
-        if self.served.is_custom() {
-            Kept::Whole(Arc::new(object.clone()))
-        } else {
-            Kept::Text(serde_json::to_vec(object).unwrap_or_default().into())
-        }
     }
 
     fn key(&self, object: &Object) -> Option<Key> {
@@ -153,15 +131,12 @@ impl Objects {
         })
     }
 
-    fn parse(&mut self, object: &Json, key: Key, kept: Kept) -> Option<Change> {
+    fn parse(&mut self, object: &Json, key: Key, kept: Text) -> Option<Change> {
         let parsed = parse_object(object, &self.context)?;
         let version = object.pointer("/metadata/resourceVersion").and_then(Json::as_str);
         let mut origin = Arc::new(Origin {
             resource_version: version.unwrap_or_default().into(),
-            object: match &kept {
-                Kept::Whole(object) => Some(Arc::clone(object)),
-                Kept::Text(_) => None,
-            },
+            object: self.served.is_custom().then(|| kept.clone()),
             ..Origin::default()
         });
         let (mut value, mut problems) = (parsed.value, parsed.problems);
@@ -270,7 +245,7 @@ mod tests {
         let api = "networking.istio.io/v1";
         rules.apply(rule(1, json!({}), json!({"host": "a"})), api).unwrap();
         let broken = rules.apply(rule(2, json!({}), json!({"host": 1})), api).unwrap();
-        assert_eq!(broken.origin.object.as_ref().unwrap()["spec"]["host"], "a");
+        assert_eq!(broken.origin.written().unwrap()["spec"]["host"], "a");
         assert_eq!(&*broken.origin.resource_version, "2");
         assert_eq!(shape([broken]), ["DestinationRule n/r true wrong-type"]);
         let again = rules.apply(rule(3, json!({}), json!({"host": 2})), api).unwrap();

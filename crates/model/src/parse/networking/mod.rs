@@ -26,6 +26,8 @@ mod virtual_service;
 #[cfg(test)]
 mod testing;
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
@@ -96,12 +98,12 @@ impl Object<'_> {
     }
 
     /// Decodes the spec and parses it; an absent spec is an empty one.
-    fn read<S: DeserializeOwned, T>(&mut self, parse: impl FnOnce(Meta, &S) -> Outcome<T>) -> Option<T> {
+    fn read<S: DeserializeOwned, T>(&mut self, parse: impl FnOnce(Meta, &S) -> Outcome<T>) -> Option<Arc<T>> {
         let spec =
             decode(self.json.get("spec").unwrap_or(&Json::Null), "spec", &self.meta.key, self.problems)?;
         let (value, problems) = parse(self.meta.clone(), &spec);
         self.problems.extend(problems);
-        value
+        value.map(Arc::new)
     }
 
     /// The status, which other programs write: what cannot be read of it is no mistake of the user.
