@@ -14,10 +14,11 @@
 //!
 //! For a living mesh there are an application to put behind proxies ([`bookinfo`]), traffic that is measured
 //! ([`load`]), the processes around them ([`processes`], [`proxy`]), and their certificates ([`secrets`]); for a
-//! mesh in Kubernetes, a cluster with a kubelet of its own ([`cluster`]).
+//! mesh in Kubernetes, a cluster with a kubelet of its own (`cluster`, a feature).
 
 pub mod bookinfo;
 pub mod calls;
+#[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod corpus;
 pub mod echo;

@@ -63,7 +63,8 @@ pub(crate) fn test() -> Result<()> {
         stage("tidy", tidy::run),
         stage("corpus", || corpus(Vec::new())),
         stage("end to end", end_to_end),
-        stage("demo", demo::once),
+        // The very program that the tests before had built.
+        stage("demo", || demo::once(repo::target().join("debug/pilothouse"))),
     ])
 }
 
@@ -101,9 +102,6 @@ fn corpus_folder() -> Result<Option<PathBuf>> {
 /// `PILOTHOUSE_NAMESPACES` says that they can.
 pub(crate) fn end_to_end() -> Result<()> {
     let suite = Suite { name: "e2e", kind: TargetKind::Test, words: Vec::new() };
-    if suite.packages()?.is_empty() {
-        return suite.run(&[]);
-    }
     let mut variables = vec![("PILOTHOUSE_ENVOY", tools::install()?.envoy)];
     variables.extend(corpus_folder()?.map(|folder| ("PILOTHOUSE_CORPUS", folder)));
     match tools::network()? {
@@ -179,28 +177,13 @@ struct Suite {
 }
 
 impl Suite {
+    /// For the whole workspace, as `cargo test` runs: with one package's features all would be built once more.
     fn run(&self, variables: &[(&str, PathBuf)]) -> Result<()> {
-        let packages = self.packages()?;
-        if packages.is_empty() {
-            println!("  no crate has a target named {}", self.name);
-        }
         let (verb, flag) =
             if self.kind == TargetKind::Bench { ("bench", "--bench") } else { ("test", "--test") };
-        for package in packages {
-            let mut command = repo::cargo();
-            command.args([verb, "--locked", "--package", &package, flag, self.name, "--"]).args(&self.words);
-            repo::run(command.envs(variables.iter().map(|(key, value)| (key, value))))?;
-        }
-        Ok(())
-    }
-
-    fn packages(&self) -> Result<Vec<String>> {
-        let metadata = MetadataCommand::new().current_dir(repo::root()).no_deps().exec();
-        let packages = metadata.context("reading cargo metadata")?.packages;
-        let is_it =
-            |target: &Target| target.name == self.name && target.kind.contains(&self.kind) && !target.test;
-        let having = packages.iter().filter(|package| package.targets.iter().any(is_it));
-        Ok(having.map(|package| package.name.to_string()).collect())
+        let mut command = repo::cargo();
+        command.args([verb, "--locked", "--workspace", flag, self.name, "--"]).args(&self.words);
+        repo::run(command.envs(variables.iter().map(|(key, value)| (key, value))))
     }
 }
 

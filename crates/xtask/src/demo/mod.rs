@@ -35,9 +35,9 @@ pub(crate) struct DemoArguments {
     pilothouse: Option<PathBuf>,
 }
 
-/// Runs the demo unattended, as a test of all that takes part in it.
-pub(crate) fn once() -> Result<()> {
-    run(&DemoArguments { once: true, pilothouse: None })
+/// Runs the demo unattended with a program that is built already, as a test of all that takes part in it.
+pub(crate) fn once(pilothouse: PathBuf) -> Result<()> {
+    run(&DemoArguments { once: true, pilothouse: Some(pilothouse) })
 }
 
 /// Runs the demo to its end or until it is interrupted.
