@@ -145,8 +145,9 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     }
     let keep = keep(arguments, &process);
     let known = (secure.is_some() || identity.authenticates_plaintext).then(|| {
+        let kept = client.as_ref().and_then(|_| arguments.cluster.state());
         let cluster = (arguments.cluster_id.as_str().into(), client);
-        Identity::start(&identity, cluster, handle.snapshots.clone(), &mut working)
+        Identity::start(&identity, cluster, kept, handle.snapshots.clone(), &mut working)
     });
     if let (Some(listener), Some(identity)) = (secure, &known) {
         tracing::info!(address = %listener.local_addr()?, "xDS over TLS will be served");
