@@ -26,6 +26,7 @@ use crate::identity::Identity;
 use crate::logs::Levels;
 use crate::parts::Parts;
 use crate::telling::{self, Reports, Start};
+use crate::tolerant::Unknown;
 use crate::usage::Usage;
 use crate::{cluster, control, flags, logs, pages};
 
@@ -95,10 +96,10 @@ fn go_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs until it is told to end.
-pub(crate) fn run(arguments: &Arguments, unknown: &[String]) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments, unknown: &[Unknown]) -> Result<()> {
     logs::start(&arguments.log_levels, arguments.log_as_json);
     for flag in unknown {
-        tracing::warn!(%flag, "no such flag here; it is left out");
+        flag.tell();
     }
     for flag in arguments.unused.set() {
         tracing::info!(%flag, "this flag changes nothing here");
