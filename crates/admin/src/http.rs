@@ -1,7 +1,6 @@
 //! The pages over HTTP.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,9 +9,8 @@ use axum::http::{Extensions, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 
-use crate::State;
 use crate::debug::{self, Query, Refusal};
-use crate::metrics::{self, Remembered};
+use crate::{State, metrics};
 
 /// The pages of both HTTP ports: `/ready`, `/version`, `/metrics`, `/debug` and what is below it.
 ///
@@ -24,11 +22,10 @@ pub fn router(state: State) -> Router {
         .route("/debug/", any(index))
         .route("/debug/{*page}", any(page));
     let pages = if state.access.over_http { pages } else { Router::new() };
-    let remembered = Arc::<Remembered>::default();
     let router = Router::new()
         .route("/ready", any(ready))
         .route("/version", any(version))
-        .route("/metrics", get(move |state| show_metrics(state, Arc::clone(&remembered))));
+        .route("/metrics", get(show_metrics));
     router.merge(pages).with_state(state)
 }
 
@@ -46,8 +43,8 @@ async fn version(Shown(state): Shown<State>) -> String {
     format!("{}-{}-{}", build.version, build.revision, build.status)
 }
 
-async fn show_metrics(Shown(state): Shown<State>, remembered: Arc<Remembered>) -> Response {
-    match tokio::task::spawn_blocking(move || metrics::text(&state, &remembered)).await {
+async fn show_metrics(Shown(state): Shown<State>) -> Response {
+    match tokio::task::spawn_blocking(move || metrics::text(&state)).await {
         Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Ok(Err(error)) => failed(&error),
         Err(error) => failed(&error),

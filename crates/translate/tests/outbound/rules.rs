@@ -3,8 +3,7 @@
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use super::common::{World, istio, list, service};
-use super::world::{client, entry};
+use super::world::{World, client, entry, istio, list, service};
 
 fn check(objects: &[Value], expected: Expect) {
     expected.assert_eq(&World::new(objects).told());
