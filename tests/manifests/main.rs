@@ -240,6 +240,37 @@ fn the_pod_has_the_charts_contract() {
     assert_eq!(writable, [&json!({"name": "local-certs", "mountPath": "/var/run/secrets/istio-dns"})]);
 }
 
+/// Whether the name of an image begins with a host, as engines tell it.
+fn names_registry(image: &str) -> bool {
+    image.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']))
+}
+
+#[test]
+fn no_image_is_named_with_a_registry() {
+    assert!(
+        names_registry("registry.example.test/a/b:1")
+            && !names_registry("a/b:1.2")
+            && !names_registry("a:1.2")
+    );
+    let file = fs::read_to_string(root().join("Containerfile")).unwrap();
+    let builder = file.lines().find_map(|line| line.strip_prefix("ARG RUST=")).unwrap();
+    assert!(!names_registry(builder), "{builder}");
+    let bases: Vec<&str> = file.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
+    assert_eq!(bases, ["${RUST} AS build", "scratch"]);
+    let values = fs::read_to_string(root().join("manifests/base/injection/values.json")).unwrap();
+    let values: Value = serde_json::from_str(&values).unwrap();
+    let hub = values["global"]["hub"].as_str().unwrap();
+    assert!(!names_registry(&format!("{hub}/proxyv2")), "{hub}");
+    for overlay in ["default", "gateway"] {
+        let Some(objects) = rendered(overlay) else { return };
+        let pod = &only(&objects, "Deployment")["spec"]["template"]["spec"];
+        for container in pod["containers"].as_array().unwrap() {
+            let image = container["image"].as_str().unwrap();
+            assert!(!names_registry(image), "{overlay}: {image}");
+        }
+    }
+}
+
 #[test]
 fn injection_can_be_read() {
     let Some(objects) = rendered("revision-1-9-1") else { return };

@@ -61,5 +61,14 @@ fn translate_takes_a_bootstrap_and_is_strict_if_asked() {
     );
     let strict = translate(&["--strict"]);
     assert_eq!(strict.status.code(), Some(1));
-    assert!(!strict.stdout.is_empty() && text(&strict.stderr).contains("errors in the configuration: 2"));
+    assert!(!strict.stdout.is_empty() && text(&strict.stderr).contains(": errors 2, warnings 0"));
+
+    fs::remove_file(folder.path().join("config/b.yaml")).unwrap();
+    let warned =
+        "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\nspec: {egres: []}\n";
+    fs::write(folder.path().join("config/a.yaml"), warned).unwrap();
+    assert!(translate(&[]).status.success());
+    let strict = translate(&["--strict"]);
+    assert_eq!(strict.status.code(), Some(1), "a field that does nothing is a warning");
+    assert!(text(&strict.stderr).contains(": errors 0, warnings 1"), "{}", text(&strict.stderr));
 }

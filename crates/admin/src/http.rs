@@ -1,6 +1,7 @@
 //! The pages over HTTP.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -9,8 +10,9 @@ use axum::http::{Extensions, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 
+use crate::State;
 use crate::debug::{self, Query, Refusal};
-use crate::{State, metrics};
+use crate::metrics::{self, Remembered};
 
 /// The pages of both HTTP ports: `/ready`, `/version`, `/metrics`, `/debug` and what is below it.
 ///
@@ -22,10 +24,11 @@ pub fn router(state: State) -> Router {
         .route("/debug/", any(index))
         .route("/debug/{*page}", any(page));
     let pages = if state.access.over_http { pages } else { Router::new() };
+    let remembered = Arc::<Remembered>::default();
     let router = Router::new()
         .route("/ready", any(ready))
         .route("/version", any(version))
-        .route("/metrics", get(show_metrics));
+        .route("/metrics", get(move |state| show_metrics(state, Arc::clone(&remembered))));
     router.merge(pages).with_state(state)
 }
 
@@ -43,8 +46,8 @@ async fn version(Shown(state): Shown<State>) -> String {
     format!("{}-{}-{}", build.version, build.revision, build.status)
 }
 
-async fn show_metrics(Shown(state): Shown<State>) -> Response {
-    match tokio::task::spawn_blocking(move || metrics::text(&state)).await {
+async fn show_metrics(Shown(state): Shown<State>, remembered: Arc<Remembered>) -> Response {
+    match tokio::task::spawn_blocking(move || metrics::text(&state, &remembered)).await {
         Ok(Ok(text)) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Ok(Err(error)) => failed(&error),
         Err(error) => failed(&error),

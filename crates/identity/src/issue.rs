@@ -12,7 +12,7 @@ use crate::pem;
 use crate::request::Request;
 use crate::signer::{Order, Signer};
 use crate::spiffe;
-use crate::stats::{Stats, count};
+use crate::stats::count;
 use crate::template::Name;
 
 /// How many requests may wait to be signed: what a core does in some seconds.
@@ -66,10 +66,6 @@ impl Issuer {
             places: Arc::new(Semaphore::new(WAITING)),
             hands: Arc::new(Semaphore::new(hands)),
         }
-    }
-
-    pub(crate) fn stats(&self) -> &Arc<Stats> {
-        &self.authority.stats
     }
 
     /// A certificate for a caller with the key of this request: the certificate, what leads to the roots, the

@@ -67,13 +67,14 @@ impl Key {
         Ok((Self::new(&key)?, text))
     }
 
-    /// A new key on the curve P-256.
-    pub(crate) fn p256() -> Result<Self, Broken> {
+    /// A new key on the curve P-256, and the PKCS #8 text that it is kept as.
+    pub(crate) fn p256() -> Result<(Self, Zeroizing<String>), Broken> {
         let failed = |_| Broken::because("an ECDSA key could not be made");
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
         let document = pair.to_pkcs8v1().map_err(failed)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(document.as_ref().to_vec()));
-        Self::new(&Zeroizing::new(key))
+        let text = Zeroizing::new(pem::block("PRIVATE KEY", document.as_ref()));
+        Ok((Self::new(&Zeroizing::new(key))?, text))
     }
 
     fn new(key: &PrivateKeyDer<'static>) -> Result<Self, Broken> {

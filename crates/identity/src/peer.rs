@@ -15,7 +15,6 @@ use rustls::{
 
 use crate::certificate::Certificate;
 use crate::error::Broken;
-use crate::signer::Signer;
 use crate::spiffe;
 use crate::stats::{Stats, count};
 
@@ -29,10 +28,14 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Those whom this authority's roots vouch for.
-    pub(crate) fn new(signer: &Signer, trust_domain: &str, stats: Arc<Stats>) -> Result<Self, Broken> {
+    /// Those for whom one of these vouches.
+    pub(crate) fn new(
+        believed: &[CertificateDer<'static>],
+        trust_domain: &str,
+        stats: Arc<Stats>,
+    ) -> Result<Self, Broken> {
         let mut roots = RootCertStore::empty();
-        for root in signer.roots() {
+        for root in believed {
             roots.add(root.clone()).map_err(|error| Broken::new("a root", error))?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -4,11 +4,13 @@
 //! `CA_TRUSTED_NODE_ACCOUNTS` is empty.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use istio_api::wire::auth::{IstioCertificateRequest, IstioCertificateResponse};
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
@@ -17,7 +19,7 @@ use tower::Service;
 
 use crate::authenticate::{self, Authenticator};
 use crate::issue::{Issuer, Refusal};
-use crate::stats::count;
+use crate::stats::{Stats, count};
 
 /// The longest message of a caller, in bytes.
 const LONGEST: usize = 256 << 10;
@@ -28,22 +30,29 @@ const IMPERSONATED: &str = "ImpersonatedIdentity";
 /// The certificate service. A clone is a handle.
 #[derive(Clone)]
 pub struct Certificates {
-    issuer: Issuer,
+    issuer: watch::Receiver<Option<Issuer>>,
     authenticator: Authenticator,
+    stats: Arc<Stats>,
 }
 
 impl Certificates {
-    /// Issues to whom the authenticator knows.
-    pub fn new(issuer: Issuer, authenticator: Authenticator) -> Self {
-        Self { issuer, authenticator }
+    /// Issues to whom the authenticator knows, from the moment on at which there is somebody to issue.
+    pub fn new(
+        issuer: watch::Receiver<Option<Issuer>>,
+        authenticator: Authenticator,
+        stats: Arc<Stats>,
+    ) -> Self {
+        Self { issuer, authenticator, stats }
     }
 
     async fn create(
         &self,
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
-        let stats = self.issuer.stats();
+        let stats = &self.stats;
         count(&stats.requests);
+        let issuer = self.issuer.borrow().clone();
+        let issuer = issuer.ok_or_else(|| Status::unavailable("the authority cannot be asked yet"))?;
         let (metadata, extensions, request) = request.into_parts();
         let caller = self.authenticator.caller(&extensions, &metadata.into_headers()).await;
         let caller = caller.map_err(|doubt| {
@@ -57,7 +66,7 @@ impl Certificates {
             return Err(Status::unauthenticated("request impersonation authentication failure"));
         }
         let seconds = request.validity_duration;
-        let issued = self.issuer.issue(request.csr, &caller, seconds).await;
+        let issued = issuer.issue(request.csr, &caller, seconds).await;
         let cert_chain = issued.map_err(|refusal| {
             tracing::warn!(?caller, ?refusal, "a certificate was refused");
             status(refusal)

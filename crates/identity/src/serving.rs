@@ -1,23 +1,19 @@
 //! What this server shows to its clients: a certificate for the names under which they call it (istiod-surface 7.8).
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::Text;
 use rustls::ServerConfig;
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, NoServerSessionStorage};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::authority::{Authority, now};
 use crate::error::{Broken, Error};
-use crate::key::Key;
-use crate::peer::Peers;
-use crate::signer::Order;
-use crate::stats::count;
+use crate::shown::{Configs, Shown};
+use crate::stats::{Stats, count};
 use crate::template::Name;
 
 /// How long to wait after a certificate could not be made.
@@ -45,6 +41,8 @@ pub struct Stand {
     pub hosts: Vec<Text>,
     /// For how long its certificate is to hold at most (`CITADEL_SELF_SIGNED_CA_CERT_TTL`).
     pub lifetime: Duration,
+    /// The folder in which what is shown, its key and the roots are kept for the next start, if they are to be.
+    pub kept: Option<PathBuf>,
 }
 
 impl Stand {
@@ -71,35 +69,60 @@ pub struct Serving {
     pub https: watch::Receiver<Arc<ServerConfig>>,
 }
 
+/// The other end of a [`Serving`]: who holds it says what is shown.
+pub struct Showing {
+    grpc: watch::Sender<Arc<ServerConfig>>,
+    https: watch::Sender<Arc<ServerConfig>>,
+}
+
 /// Renews a server's certificate.
 pub struct Renewal {
     authority: Authority,
     mesh: watch::Receiver<Mesh>,
     stand: Stand,
-    grpc: watch::Sender<Arc<ServerConfig>>,
-    https: watch::Sender<Arc<ServerConfig>>,
+    showing: Showing,
     /// From when on the certificate that is shown is to be renewed, in seconds since 1970.
     due: i64,
 }
 
-struct Made {
-    grpc: Arc<ServerConfig>,
-    https: Arc<ServerConfig>,
-    due: i64,
-}
-
 impl Serving {
-    /// With a certificate of this authority.
+    /// What the last process kept (`Stand::kept`), for as long as no authority can be asked; `None` if it kept
+    /// nothing. What does not hold any more, or is damaged, is an error.
+    pub fn kept(stand: &Stand, mesh: &Mesh, stats: &Arc<Stats>) -> Result<Option<(Self, Showing)>, Error> {
+        let Some(folder) = &stand.kept else { return Ok(None) };
+        let Some(shown) = Shown::kept(folder, now())? else { return Ok(None) };
+        Ok(Some(Self::of(shown.configs(&mesh.trust_domain, Arc::clone(stats))?)))
+    }
+
+    /// With a certificate of this authority; whoever serves with an earlier one, which was kept, goes over to it.
     pub fn new(
         authority: Authority,
         mesh: watch::Receiver<Mesh>,
         stand: Stand,
+        earlier: Option<(Self, Showing)>,
     ) -> Result<(Self, Renewal), Error> {
-        let made = make(&authority, &mesh.borrow(), &stand)?;
-        let (grpc, grpc_seen) = watch::channel(made.grpc);
-        let (https, https_seen) = watch::channel(made.https);
-        let serving = Self { grpc: grpc_seen, https: https_seen };
-        Ok((serving, Renewal { authority, mesh, stand, grpc, https, due: made.due }))
+        let (configs, due) = make(&authority, &mesh.borrow(), &stand)?;
+        let (serving, showing) = match earlier {
+            Some((serving, showing)) => {
+                showing.show(configs);
+                (serving, showing)
+            }
+            None => Self::of(configs),
+        };
+        Ok((serving, Renewal { authority, mesh, stand, showing, due }))
+    }
+
+    fn of(configs: Configs) -> (Self, Showing) {
+        let (grpc, grpc_seen) = watch::channel(configs.grpc);
+        let (https, https_seen) = watch::channel(configs.https);
+        (Self { grpc: grpc_seen, https: https_seen }, Showing { grpc, https })
+    }
+}
+
+impl Showing {
+    fn show(&self, configs: Configs) {
+        self.grpc.send_replace(configs.grpc);
+        self.https.send_replace(configs.https);
     }
 }
 
@@ -120,11 +143,10 @@ impl Renewal {
             }
             let mesh = self.mesh.borrow_and_update().clone();
             wait = match make(&self.authority, &mesh, &self.stand) {
-                Ok(made) => {
+                Ok((configs, due)) => {
                     tracing::info!("this server shows a new certificate");
-                    self.due = made.due;
-                    self.grpc.send_replace(made.grpc);
-                    self.https.send_replace(made.https);
+                    self.due = due;
+                    self.showing.show(configs);
                     self.wait()
                 }
                 Err(error) => {
@@ -143,45 +165,20 @@ impl Renewal {
     }
 }
 
-/// The key is on P-256 whatever the authority's is: a handshake costs a twentieth of one with RSA.
-fn make(authority: &Authority, mesh: &Mesh, stand: &Stand) -> Result<Made, Broken> {
+/// A certificate, which is kept for the next process; and from when on it is to be renewed.
+fn make(authority: &Authority, mesh: &Mesh, stand: &Stand) -> Result<(Configs, i64), Broken> {
     let signer = Arc::clone(&authority.signers.borrow());
-    let key = Key::p256()?;
     let (from, lifetime) = (now(), i64::try_from(stand.lifetime.as_secs()).unwrap_or(i64::MAX));
-    let order = Order {
-        public: key.public(),
-        names: stand.names(mesh).into_iter().map(Name::Dns).collect(),
-        common_name: None,
-        now: from,
-        lifetime,
-    };
-    let certificate = signer.sign(&order)?;
-    let chain = [certificate.into()].into_iter().chain(signer.chain()).collect();
-    let shown = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key.for_tls())));
-    let peers = Peers::new(&signer, &mesh.trust_domain, Arc::clone(&authority.stats))?;
-    let ends = signer.certificate().not_after.min(from.saturating_add(lifetime));
-    Ok(Made {
-        grpc: config(Arc::clone(&shown), Arc::new(peers))?,
-        https: config(shown, Arc::new(NoClientAuth))?,
-        due: from + (ends - from) / 2,
-    })
-}
-
-/// No session is resumed: who resumes one would keep an identity that may have ended, or a root that is gone.
-fn config(
-    shown: Arc<SingleCertAndKey>,
-    peers: Arc<dyn ClientCertVerifier>,
-) -> Result<Arc<ServerConfig>, Broken> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Broken::new("versions of TLS", error))?
-        .with_client_cert_verifier(peers)
-        .with_cert_resolver(shown);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
+    let names = stand.names(mesh).into_iter().map(Name::Dns).collect();
+    let shown = Shown::make(&signer, names, (from, lifetime))?;
+    if let Some(folder) = &stand.kept
+        && let Err(error) = shown.keep(folder)
+    {
+        let folder = folder.display();
+        tracing::warn!(%error, "the server's certificate cannot be kept for the next start in {folder}");
+    }
+    let configs = shown.configs(&mesh.trust_domain, Arc::clone(&authority.stats))?;
+    Ok((configs, from + (shown.ends() - from) / 2))
 }
 
 #[cfg(test)]

@@ -149,15 +149,21 @@ fn one(certificates: Vec<CertificateDer<'static>>) -> Result<CertificateDer<'sta
     certificates.into_iter().next().ok_or_else(|| Broken::because("there is no certificate in PEM"))
 }
 
-fn read_all(text: &[u8]) -> Result<Vec<Certificate>, Broken> {
+/// All certificates in a text.
+pub(crate) fn read_all(text: &[u8]) -> Result<Vec<Certificate>, Broken> {
     pem::certificates(text)?.into_iter().map(Certificate::read).collect()
 }
 
 fn may_sign(certificate: &Certificate, now: i64) -> Result<(), Broken> {
-    let day = |at| jiff::Timestamp::from_second(at).map(|at| at.to_string()).unwrap_or_default();
     if !certificate.is_authority {
         return Err(Broken::because("a certificate on the way to the root may not sign others"));
     }
+    holds(certificate, now)
+}
+
+/// Whether it is a certificate's time.
+pub(crate) fn holds(certificate: &Certificate, now: i64) -> Result<(), Broken> {
+    let day = |at| jiff::Timestamp::from_second(at).map(|at| at.to_string()).unwrap_or_default();
     if certificate.not_after <= now {
         return Err(Broken::because(format!("a certificate has ended on {}", day(certificate.not_after))));
     }
@@ -169,7 +175,7 @@ fn may_sign(certificate: &Certificate, now: i64) -> Result<(), Broken> {
 }
 
 /// The certificates from this one, which is left out, to a root.
-fn path<'a>(
+pub(crate) fn path<'a>(
     from: &'a Certificate,
     chain: &'a [Certificate],
     roots: &'a [Certificate],

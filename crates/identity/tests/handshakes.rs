@@ -72,6 +72,7 @@ fn stand() -> Stand {
         revision: "1-9-1".into(),
         hosts: Vec::new(),
         lifetime: Duration::from_secs(24 * 3600),
+        kept: None,
     }
 }
 
@@ -79,7 +80,7 @@ async fn plugged(folder: &Path) -> (Signing, Serving) {
     let root = root("Root");
     plug(folder, &below(&root, "Below", &rcgen::PKCS_ECDSA_P256_SHA256), &root);
     let (authority, _keeper) = open(folder, &Arc::default()).await;
-    let (serving, _renewal) = Serving::new(authority, mesh(), stand()).unwrap();
+    let (serving, _renewal) = Serving::new(authority, mesh(), stand(), None).unwrap();
     (root, serving)
 }
 
@@ -134,7 +135,7 @@ async fn an_rsa_root_made_here_serves_too_and_its_certificate_is_exchanged_when_
     let (authority, _keeper) = open(folder.path(), &Arc::default()).await;
     let roots = authority.roots().borrow().to_string();
     let (mesh, seen) = tokio::sync::watch::channel(mesh().borrow().clone());
-    let (serving, renewal) = Serving::new(authority, seen, stand()).unwrap();
+    let (serving, renewal) = Serving::new(authority, seen, stand(), None).unwrap();
     let running = tokio::spawn(renewal.run());
     let mut configs = serving.grpc.clone();
     configs.mark_unchanged();
@@ -145,4 +146,59 @@ async fn an_rsa_root_made_here_serves_too_and_its_certificate_is_exchanged_when_
     let server = configs.borrow().clone();
     assert_eq!(meet(server, client(&roots, None), "mesh.example.com").await, Ok(None));
     running.abort();
+}
+
+#[tokio::test]
+async fn what_was_shown_is_shown_again_while_nobody_can_be_asked() {
+    let [folder, kept] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let stand = Stand { kept: Some(kept.path().to_owned()), ..stand() };
+    let stats = Arc::default();
+    let known = mesh().borrow().clone();
+    assert!(Serving::kept(&stand, &known, &stats).unwrap().is_none());
+    let root = root("Root");
+    plug(folder.path(), &below(&root, "Below", &rcgen::PKCS_ECDSA_P256_SHA256), &root);
+    let (authority, _keeper) = open(folder.path(), &stats).await;
+    drop(Serving::new(authority.clone(), mesh(), stand.clone(), None).unwrap());
+
+    let earlier = Serving::kept(&stand, &known, &stats).unwrap().unwrap();
+    let seen = earlier.0.clone();
+    let shop = || Some(shown(&root, &["spiffe://td/ns/web/sa/shop"], true));
+    let meet_with = async |shown| meet(seen.grpc.borrow().clone(), client(&root.pem(), shown), NAME).await;
+    assert_eq!(&*meet_with(shop()).await.unwrap().unwrap().service_account, "shop");
+    let stranger = house::root("Root");
+    assert!(meet_with(Some(shown(&stranger, &["spiffe://td/ns/web/sa/shop"], true))).await.is_err());
+    // As soon as the authority is there, its certificate is shown.
+    let before = seen.https.borrow().clone();
+    let (_serving, _renewal) = Serving::new(authority, mesh(), stand, Some(earlier)).unwrap();
+    assert!(!Arc::ptr_eq(&before, &seen.https.borrow()));
+    assert!(meet_with(shop()).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_was_kept_is_taken_whole_or_not_at_all() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let [folder, kept, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let root = root("Root");
+    plug(folder.path(), &below(&root, "Below", &rcgen::PKCS_ECDSA_P256_SHA256), &root);
+    let (authority, _keeper) = open(folder.path(), &Arc::default()).await;
+    let stand_of = |folder: &Path| Stand { kept: Some(folder.to_owned()), ..stand() };
+    for folder in [&kept, &other] {
+        drop(Serving::new(authority.clone(), mesh(), stand_of(folder.path()), None).unwrap());
+    }
+    let file = |name: &str| kept.path().join(name);
+    assert_eq!(std::fs::metadata(file("key.pem")).unwrap().permissions().mode() & 0o777, 0o600);
+    let known = mesh().borrow().clone();
+    let told = || Serving::kept(&stand_of(kept.path()), &known, &Arc::default()).map(|found| found.is_some());
+    assert!(told().unwrap());
+    for name in ["key.pem", "cert-chain.pem", "root-cert.pem"] {
+        let good = std::fs::read_to_string(file(name)).unwrap();
+        for bad in ["", good.split_at(good.len() / 2).0] {
+            std::fs::write(file(name), bad).unwrap();
+            let error = told().unwrap_err().to_string();
+            assert!(error.contains(&kept.path().display().to_string()), "{name}: {error}");
+        }
+        std::fs::write(file(name), good).unwrap();
+    }
+    std::fs::copy(other.path().join("key.pem"), file("key.pem")).unwrap();
+    assert!(told().unwrap_err().to_string().contains("the key is not that of the certificate"));
 }

@@ -20,6 +20,7 @@ pub mod proxy_config;
 pub mod revision;
 pub mod service;
 pub mod settings;
+pub mod spelling;
 
 use std::sync::Arc;
 

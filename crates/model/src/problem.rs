@@ -36,6 +36,8 @@ pub struct Problem {
     pub field: Text,
     /// The cause, in words for the person who has only the log.
     pub detail: Text,
+    /// What becomes of the field or of the object, such as `it is left out`, if that is known.
+    pub outcome: Option<Text>,
     /// The file, where it is not the one that the object is read from.
     pub file: Option<Text>,
     /// The line in that file where the field stands, from 1; 0 if it is not known.
@@ -51,6 +53,7 @@ impl Problem {
             code,
             field: field.into(),
             detail: detail.into(),
+            outcome: None,
             file: None,
             line: 0,
         }
@@ -59,6 +62,12 @@ impl Problem {
     /// A warning.
     pub fn warning(key: &Key, code: &'static str, field: impl Into<Text>, detail: impl Into<Text>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(key, code, field, detail) }
+    }
+
+    /// The same, and what becomes of what is wrong.
+    #[must_use]
+    pub fn with_outcome(self, outcome: impl Into<Text>) -> Self {
+        Self { outcome: Some(outcome.into()), ..self }
     }
 
     /// One line with its place: the file that its object is read from (or its own), and the line there.
@@ -85,6 +94,10 @@ impl fmt::Display for Problem {
         if !self.field.is_empty() {
             write!(f, "{}: ", self.field)?;
         }
-        write!(f, "{} [{}]", self.detail, self.code)
+        write!(f, "{}", self.detail)?;
+        if let Some(outcome) = &self.outcome {
+            write!(f, "; {outcome}")?;
+        }
+        write!(f, " [{}]", self.code)
     }
 }

@@ -32,8 +32,8 @@ pub(crate) struct ClusterArguments {
     /// The namespace of the control plane.
     #[arg(short = 'n', long, env = "POD_NAMESPACE", default_value = "istio-system")]
     pub(crate) namespace: String,
-    /// The folder in which the last good state of the cluster is kept, to serve from it when the API server is
-    /// away at the start; where it is not given, istiod's ./var/run/secrets/istio-dns, if there is one.
+    /// The folder in which the last good state of the cluster, the server's certificate and its key are kept, to
+    /// serve from them when the API server is away at the start; where it is not given, istiod's ./var/run/secrets/istio-dns, if there is one.
     #[arg(long = "stateDir")]
     state: Option<PathBuf>,
 }
@@ -51,16 +51,21 @@ impl ClusterArguments {
         Ok(Some(Cluster::connect(file.as_deref()).await?))
     }
 
+    /// The folder of the last good state, and of what this server shows, if there is one.
+    pub(crate) fn state(&self) -> Option<PathBuf> {
+        let usual = || Some(PathBuf::from(STATE)).filter(|folder| folder.is_dir());
+        self.state.clone().or_else(usual)
+    }
+
     /// What is watched.
     pub(crate) fn options(&self, mesh_file: &Path, context: Context, process: &Process) -> Options {
-        let usual = || Some(PathBuf::from(STATE)).filter(|folder| folder.is_dir());
         Options {
             context,
             revision: Revision::new(&process.revision),
             namespace: self.namespace.clone(),
             mesh_file: mesh_file.to_owned(),
             shared_mesh: process.shared_mesh.to_string(),
-            state: self.state.clone().or_else(usual),
+            state: self.state(),
             patience: PATIENCE,
         }
     }

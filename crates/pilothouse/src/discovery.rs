@@ -26,8 +26,9 @@ use crate::identity::Identity;
 use crate::logs::Levels;
 use crate::parts::Parts;
 use crate::telling::{self, Reports, Start};
+use crate::tolerant::Unknown;
 use crate::usage::Usage;
-use crate::{cluster, control, controllers, flags, logs, pages};
+use crate::{cluster, control, flags, logs, pages};
 
 /// How the control plane runs; flags have istiod's names.
 #[derive(Args)]
@@ -95,10 +96,10 @@ fn go_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs until it is told to end.
-pub(crate) fn run(arguments: &Arguments, unknown: &[String]) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments, unknown: &[Unknown]) -> Result<()> {
     logs::start(&arguments.log_levels, arguments.log_as_json);
     for flag in unknown {
-        tracing::warn!(%flag, "no such flag here; it is left out");
+        flag.tell();
     }
     for flag in arguments.unused.set() {
         tracing::info!(%flag, "this flag changes nothing here");
@@ -145,16 +146,14 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     }
     let keep = keep(arguments, &process);
     let known = (secure.is_some() || identity.authenticates_plaintext).then(|| {
-        let cluster = (arguments.cluster_id.as_str().into(), client.clone());
-        Identity::start(&identity, cluster, handle.snapshots.clone(), &mut working)
+        let kept = client.as_ref().and_then(|_| arguments.cluster.state());
+        let cluster = (arguments.cluster_id.as_str().into(), client);
+        Identity::start(&identity, cluster, kept, handle.snapshots.clone(), &mut working)
     });
     if let (Some(listener), Some(identity)) = (secure, &known) {
         tracing::info!(address = %listener.local_addr()?, "xDS over TLS will be served");
         serving.spawn(identity.clone().serve_grpc(listener, server.clone(), keep, shutdown.clone()));
     }
-    let authority = known.as_ref().map(|known| (known.clone(), identity.issues));
-    let place = (client, &*arguments.cluster.namespace, &process);
-    controllers::start(place, authority, &handle.snapshots, (&mut serving, &shutdown));
     let asked = CancellationToken::new();
     let control = (arguments.control.clone(), state.build.clone());
     serving.spawn(control::serve(control, asked.clone(), shutdown.clone()));

@@ -1,20 +1,27 @@
 //! The port over TLS: which certificate it shows, who is let in, and who gets certificates.
 
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, anyhow};
 use identity::{
     Authenticator, Authority, Certificates, Client, Guard, Issuer, Keeper, Lifetimes, Mesh, Places, Renewal,
-    Reviews, RootRules, Serving, Stand, Stats, ask_cluster,
+    Reviews, RootRules, Serving, Showing, Stand, Stats, ask_cluster,
 };
 use model::Text;
 use pilothouse::settings::Identity as Settings;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use xds::{Keep, Plain, Tls};
 
 use crate::parts::Parts;
+
+/// How long the authority is waited for before what the last process showed is shown again.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 type Snapshots = watch::Receiver<Arc<mesh::Snapshot>>;
 type Server = xds::Discovery<push::Discovery>;
@@ -25,12 +32,13 @@ pub(crate) struct Identity {
     ready: watch::Receiver<Option<Ready>>,
     stats: Arc<Stats>,
     settings: Settings,
+    /// Where what is shown is kept for the next start.
+    kept: Option<PathBuf>,
 }
 
 /// What there is once an authority was found or made.
 #[derive(Clone)]
 struct Ready {
-    roots: watch::Receiver<Arc<str>>,
     serving: Serving,
     authenticator: Authenticator,
     certificates: Option<Certificates>,
@@ -38,26 +46,25 @@ struct Ready {
 
 impl Identity {
     /// Starts finding an authority; the mesh's first state says for which trust domain. Without a cluster a root is
-    /// made for as long as the process lives, unless one is plugged in, and no tokens are known.
+    /// made for as long as the process lives, unless one is plugged in, and no tokens are known. What this server
+    /// shows is kept in a folder, if there is one, for a start at which the cluster does not answer.
     pub(crate) fn start(
         settings: &Settings,
         cluster: (Text, Option<Client>),
+        kept: Option<PathBuf>,
         snapshots: Snapshots,
         working: &mut Parts,
     ) -> Self {
         let (sender, ready) = watch::channel(None);
-        let identity = Self { ready, stats: Arc::default(), settings: settings.clone() };
+        let identity = Self { ready, stats: Arc::default(), settings: settings.clone(), kept };
         let house = identity.clone();
         working.start("identity", async move {
-            match house.open(cluster, snapshots).await {
-                Ok((ready, keeper, renewal, follower)) => {
-                    sender.send_replace(Some(ready));
-                    tokio::select! {
-                        () = keeper.run() => anyhow!("the authority is not kept any more"),
-                        () = renewal.run() => anyhow!("the server's certificate is not renewed any more"),
-                        error = follower => error,
-                    }
-                }
+            match house.open(cluster, snapshots, sender).await {
+                Ok((keeper, renewal, follower)) => tokio::select! {
+                    () = keeper.run() => anyhow!("the authority is not kept any more"),
+                    () = renewal.run() => anyhow!("the server's certificate is not renewed any more"),
+                    error = follower => error,
+                },
                 Err(error) => error,
             }
         });
@@ -68,7 +75,8 @@ impl Identity {
         &self,
         (cluster, client): (Text, Option<Client>),
         mut snapshots: Snapshots,
-    ) -> Result<(Ready, Keeper, Renewal, impl Future<Output = Error> + use<>)> {
+        known: watch::Sender<Option<Ready>>,
+    ) -> Result<(Keeper, Renewal, impl Future<Output = Error> + use<>)> {
         let settings = &self.settings;
         let first = snapshots.wait_for(|state| state.generation > 0).await.map(|state| facts(&state));
         let (sender, mesh) = watch::channel(first.context("the mesh's state")?);
@@ -76,29 +84,59 @@ impl Identity {
             folder: settings.folder.as_ref().into(),
             cluster: client.clone().map(|client| (client, settings.namespace.to_string())),
         };
-        let rules = rules(settings, &mesh.borrow());
-        let (authority, keeper) = Authority::open(places, rules, Arc::clone(&self.stats)).await?;
-        let (serving, renewal) = Serving::new(authority.clone(), mesh.clone(), stand(settings))?;
         let audiences: Vec<String> = settings.audiences.iter().map(ToString::to_string).collect();
         let reviews =
             client.map(|client| Reviews::new(ask_cluster(client, audiences), Arc::clone(&self.stats)));
-        let authenticator = Authenticator::new(reviews, mesh, cluster, Arc::clone(&self.stats));
+        let authenticator = Authenticator::new(reviews, mesh.clone(), cluster, Arc::clone(&self.stats));
+        let (issuer, issuers) = watch::channel(None);
+        let stats = Arc::clone(&self.stats);
+        let certificates = settings.issues.then(|| Certificates::new(issuers, authenticator.clone(), stats));
+        let ready = |serving| Ready {
+            serving,
+            authenticator: authenticator.clone(),
+            certificates: certificates.clone(),
+        };
+        let rules = rules(settings, &mesh.borrow());
+        let mut opening = pin!(Authority::open(places, rules, Arc::clone(&self.stats)));
+        let mut earlier = None;
+        let opened = match timeout(PATIENCE, &mut opening).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                earlier = self.kept(&mesh.borrow());
+                if let Some((serving, _)) = &earlier {
+                    known.send_replace(Some(ready(serving.clone())));
+                }
+                opening.await
+            }
+        };
+        let (authority, keeper) = opened?;
+        let stand = stand(settings, self.kept.as_deref());
+        let (serving, renewal) = Serving::new(authority.clone(), mesh, stand, earlier)?;
         let lifetimes = Lifetimes { default: settings.default_lifetime, max: settings.max_lifetime };
-        let roots = authority.roots();
-        let issuer = Issuer::new(authority, lifetimes);
-        let certificates = settings.issues.then(|| Certificates::new(issuer, authenticator.clone()));
-        let ready = Ready { roots, serving, authenticator, certificates };
-        Ok((ready, keeper, renewal, follow(snapshots, sender)))
+        issuer.send_replace(Some(Issuer::new(authority, lifetimes)));
+        known.send_replace(Some(ready(serving)));
+        Ok((keeper, renewal, follow(snapshots, sender)))
+    }
+
+    /// What the last process showed, while nobody can be asked for the authority.
+    fn kept(&self, mesh: &Mesh) -> Option<(Serving, Showing)> {
+        match Serving::kept(&stand(&self.settings, self.kept.as_deref()), mesh, &self.stats) {
+            Ok(Some(kept)) => {
+                tracing::warn!(
+                    "the authority cannot be asked: this server shows the certificate that it kept, and nobody gets a new one"
+                );
+                Some(kept)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(%error, "the certificate that was kept is not taken");
+                None
+            }
+        }
     }
 
     async fn ready(&self) -> Option<Ready> {
         self.ready.clone().wait_for(Option::is_some).await.ok()?.clone()
-    }
-
-    /// The certificates that everybody is to trust, in PEM, newest only, once there is an authority; `None` if there will be
-    /// none.
-    pub(crate) async fn roots(&self) -> Option<watch::Receiver<Arc<str>>> {
-        self.ready().await.map(|ready| ready.roots)
     }
 
     /// Serves gRPC over TLS: discovery to those whose identity is known, and certificates.
@@ -158,12 +196,13 @@ fn rules(settings: &Settings, mesh: &Mesh) -> RootRules {
     }
 }
 
-fn stand(settings: &Settings) -> Stand {
+fn stand(settings: &Settings, kept: Option<&Path>) -> Stand {
     Stand {
         namespace: settings.namespace.clone(),
         revision: settings.revision.clone(),
         hosts: settings.hosts.clone(),
         lifetime: settings.root_lifetime,
+        kept: kept.map(Path::to_owned),
     }
 }
 

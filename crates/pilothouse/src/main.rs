@@ -6,7 +6,6 @@ mod bootstrap;
 mod cluster;
 mod completion;
 mod control;
-mod controllers;
 mod discovery;
 mod flags;
 mod identity;
@@ -48,7 +47,7 @@ enum Command {
     // Charts put their users' flags behind their own, and of a flag given twice the last counts, as with istiod.
     #[command(args_override_self = true)]
     Discovery(Box<discovery::Arguments>),
-    /// Print what a proxy would be served, from files and without a server; bad objects are told on standard
+    /// Print what a proxy would be served, from files and without a server; errors and warnings are told on standard
     /// error and leave the exit status 0, unless --strict is given.
     Translate(translate::Arguments),
     /// Put proxies into the workloads of files, without a cluster.

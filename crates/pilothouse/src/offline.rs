@@ -12,7 +12,7 @@ use model::parse::Context;
 use model::{Change, Key, Problem, Severity, Text};
 use push::{Engine, Planner, Wanted};
 use serde_json::Value as Json;
-use sources::{File, Folder, MeshFile, Seen, Trouble};
+use sources::{File, FileProblem, Folder, MeshFile, Seen};
 use tokio::time::Instant;
 use xds::View;
 
@@ -24,7 +24,7 @@ pub struct Request {
     /// Files as (path, text).
     pub files: Vec<(String, String)>,
     /// What is there and cannot be read, with why.
-    pub unreadable: Vec<(String, Trouble)>,
+    pub unreadable: Vec<(String, FileProblem)>,
     /// MeshConfig as YAML, over the built-in defaults.
     pub mesh: Option<String>,
     /// Where that was read, for messages.
@@ -46,7 +46,7 @@ pub struct Answer {
     pub resources: BTreeMap<String, Vec<(String, Json)>>,
     /// What is wrong with the input, one line each.
     pub problems: Vec<String>,
-    /// How many of these are errors.
+    /// How many of these are errors; the others are warnings.
     pub errors: usize,
 }
 
@@ -69,13 +69,14 @@ impl Told {
     }
 
     /// What is told, wherever it stands: a line that has moved is nothing new.
-    pub fn gist(&self) -> ((&Key, &str, &str, &str), &str) {
-        (self.subject(), &self.problem.detail)
+    pub fn gist(&self) -> ((&Key, &str, &str, &str), &str, Option<&str>) {
+        (self.subject(), &self.problem.detail, self.problem.outcome.as_deref())
     }
 
     /// The line that tells that it is not wrong any more.
     pub fn mended(&self) -> String {
-        let problem = Problem { detail: "this is not wrong any more".into(), ..self.problem.clone() };
+        let detail = "this is not wrong any more".into();
+        let problem = Problem { detail, outcome: None, ..self.problem.clone() };
         problem.located(&self.file, self.line)
     }
 }
@@ -145,8 +146,8 @@ fn load(request: &Request) -> (Snapshot, Found) {
         .iter()
         .map(|(path, text)| File { path: path.as_str().into(), text: Some(text.clone()) }.into());
     let unreadable = request.unreadable.iter().cloned();
-    let troubles = unreadable.map(|(path, trouble)| Seen::Trouble(path.as_str().into(), trouble));
-    let mut changes = folder.update(files.chain(troubles));
+    let unreadable = unreadable.map(|(path, problem)| Seen::Problem(path.as_str().into(), problem));
+    let mut changes = folder.update(files.chain(unreadable));
     if let Some(text) = &request.mesh {
         changes.push(MeshFile::new(&request.mesh_path, context).read(Some(text)));
     }

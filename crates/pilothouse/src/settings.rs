@@ -144,10 +144,8 @@ settings! {
     "COMPLIANCE_POLICY" Compliance compliance "" "The regulation that TLS of proxies has to keep: fips-140-2, fips-140-3 or pqc."
 }
 
-mod controllers;
 mod identity;
 
-pub use self::controllers::{CONTROLLERS, Controllers};
 pub use self::identity::{IDENTITY, Identity};
 
 /// This process's variables; what is no text is left out.
@@ -227,7 +225,6 @@ mod tests {
         check(MESH);
         check(PROCESS);
         check(IDENTITY);
-        check(CONTROLLERS);
     }
 
     fn environment<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {

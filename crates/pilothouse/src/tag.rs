@@ -7,8 +7,6 @@ use clap::{Args, Subcommand, ValueEnum};
 use controllers::tags::{Tag, Tags, connect};
 use serde_json::{Value, json};
 
-use crate::output;
-
 /// Names for revisions that namespaces can be labelled with (`istio.io/rev`); moving the name moves them all.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -91,22 +89,19 @@ async fn answer(arguments: &Arguments) -> Result<()> {
     let Cluster { kubeconfig, context, namespace } = &arguments.cluster;
     let tags = Tags::new(connect(kubeconfig.as_deref(), context.as_deref()).await?, namespace);
     match &arguments.command {
-        Command::List { output } => said(&listed(&tags.list().await?, *output)?),
+        Command::List { output } => print!("{}", listed(&tags.list().await?, *output)?),
         Command::Set { tag, revision, overwrite, dry_run: true, output } => {
-            said(&written(&tags.objects(tag, revision, *overwrite).await?, *output)?)
+            print!("{}", written(&tags.objects(tag, revision, *overwrite).await?, *output)?);
         }
         Command::Set { tag, revision, overwrite, .. } => {
             tags.set(tag, revision, *overwrite).await?;
-            said(&format!(
+            println!(
                 "The tag {tag} stands for revision {revision}. Namespaces are of it by the label istio.io/rev={tag}."
-            ))
+            );
         }
-        Command::Remove { tag, skip_confirmation } => remove(&tags, tag, *skip_confirmation).await,
+        Command::Remove { tag, skip_confirmation } => remove(&tags, tag, *skip_confirmation).await?,
     }
-}
-
-fn said(text: &str) -> Result<()> {
-    output::print(text.trim_end_matches('\n'))
+    Ok(())
 }
 
 async fn remove(tags: &Tags, tag: &str, whoever_uses_it: bool) -> Result<()> {
@@ -118,7 +113,8 @@ async fn remove(tags: &Tags, tag: &str, whoever_uses_it: bool) -> Result<()> {
         );
     }
     tags.remove(tag).await?;
-    said(&format!("The tag {tag} is removed."))
+    println!("The tag {tag} is removed.");
+    Ok(())
 }
 
 fn listed(tags: &[Tag], format: Format) -> Result<String> {

@@ -38,8 +38,20 @@ impl Start {
             objects.count(),
             files.len(),
             self.begun.elapsed(),
-            self.mesh.display(),
+            self.mesh(changes),
         );
+    }
+
+    /// The file with MeshConfig, and whether anything is read from it.
+    fn mesh(&self, changes: &[Change]) -> String {
+        let path = self.mesh.display();
+        match changes.iter().find(|change| change.key.kind == Kind::MeshConfig) {
+            Some(Change { value: Some(_), .. }) => path.to_string(),
+            Some(Change { problems, .. }) if problems.iter().any(|problem| problem.code != "file-gone") => {
+                format!("the defaults hold, since {path} cannot be used")
+            }
+            _ => format!("the defaults hold, since there is no {path}"),
+        }
     }
 }
 
@@ -91,4 +103,27 @@ pub(crate) async fn between(mut snapshots: watch::Receiver<Arc<mesh::Snapshot>>)
         };
     }
     anyhow!("the engine has ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use model::parse::Context;
+    use sources::MeshFile;
+
+    use super::*;
+
+    #[test]
+    fn a_mesh_configuration_that_is_not_read_is_not_told_as_if_it_were() {
+        let path = Path::new("etc/mesh");
+        let context = Context { cluster: "c".into(), domain: "cluster.local".into() };
+        let start = Start { folder: "config".into(), mesh: path.to_owned(), begun: Instant::now() };
+        let told = |mut file: MeshFile, text| start.mesh(&[file.read(text)]);
+        let file = || MeshFile::new(path, context.clone());
+        assert_eq!(told(file(), Some("trustDomain: here")), "etc/mesh");
+        assert_eq!(told(file(), None), "the defaults hold, since there is no etc/mesh");
+        assert_eq!(told(file().expected(), None), "the defaults hold, since there is no etc/mesh");
+        assert_eq!(told(file(), Some("a: [")), "the defaults hold, since etc/mesh cannot be used");
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// Names to ask for beside those that the proxy would, as TYPE=NAME.
     #[arg(long, value_delimiter = ',', value_parser = name)]
     names: Vec<(String, String)>,
-    /// End with status 1 if any object is bad.
+    /// End with status 1 if anything is told on standard error, be it an error or a warning.
     #[arg(long)]
     strict: bool,
     /// Print for people: on many lines.
@@ -77,8 +77,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     });
     let shown = Json::Object(types.collect::<Map<_, _>>());
     crate::output::print(&if arguments.pretty { format!("{shown:#}") } else { shown.to_string() })?;
-    if arguments.strict && answer.errors > 0 {
-        bail!("errors in the configuration: {}", answer.errors);
+    if arguments.strict && !answer.problems.is_empty() {
+        let warnings = answer.problems.len() - answer.errors;
+        bail!("the configuration is not faultless: errors {}, warnings {warnings}", answer.errors);
     }
     Ok(())
 }

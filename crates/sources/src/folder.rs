@@ -6,9 +6,10 @@ use std::sync::Arc;
 use model::parse::Context;
 use model::{Change, Key, Kind, Origin, Problem, Text};
 
+use crate::file_problem::Extent;
 use crate::pod_slices::PodSlices;
 use crate::reading::{Object, Objects, read};
-use crate::{Seen, Trouble, trouble::Extent};
+use crate::{FileProblem, Seen};
 
 /// A file as it was read.
 #[derive(Clone, Debug)]
@@ -22,8 +23,8 @@ pub struct File {
 /// What a folder says, file by file.
 ///
 /// Of two objects with one name the first path wins. An object whose document has broken keeps its last
-/// good value; where a document is no YAML at all, so do all objects of the file that are not seen again. A file
-/// that appears as others go is taken for one of them under another name.
+/// good value; where a document is no YAML at all, so do all objects of the file that are not seen again. A file that
+/// has moved takes along what it said.
 pub struct Folder {
     context: Context,
     files: BTreeMap<Text, Objects>,
@@ -39,52 +40,59 @@ impl Folder {
 
     /// Takes files as they are now; the answer is what that changes, of which some may be no change at all.
     pub fn update(&mut self, seen: impl IntoIterator<Item = impl Into<Seen>>) -> Vec<Change> {
-        let is_gone = |seen: &Seen| matches!(seen, Seen::File(File { text: None, .. }));
-        let (gone, rest): (Vec<Seen>, Vec<Seen>) = seen.into_iter().map(Into::into).partition(is_gone);
         let mut touched = BTreeSet::new();
-        let mut moved = Objects::new();
-        for seen in gone {
-            moved.extend(self.take(seen, &Objects::new(), &mut touched));
-        }
-        for seen in rest {
-            self.take(seen, &moved, &mut touched);
+        for seen in seen {
+            self.take(seen.into(), &mut touched);
         }
         let mut changes: Vec<Change> = touched.iter().map(|key| self.change(key)).collect();
         changes.extend(self.slices.update(&changes, &self.context));
         changes
     }
 
-    /// Puts one file in and notes the keys of which it says something else than before; one that is new may have been
-    /// `moved`. Answers what it said before.
-    fn take(&mut self, seen: Seen, moved: &Objects, touched: &mut BTreeSet<Key>) -> Objects {
-        let (Seen::File(File { path, .. }) | Seen::Trouble(path, _)) = &seen;
-        let path = path.clone();
-        let before = self.files.remove(&path).unwrap_or_default();
-        let after = match seen {
-            Seen::File(File { text: Some(text), .. }) => {
-                read(&path, &text, if before.is_empty() { moved } else { &before }, &self.context)
+    fn take(&mut self, seen: Seen, touched: &mut BTreeSet<Key>) {
+        match seen {
+            Seen::File(file) => self.read(file, &Objects::new(), touched),
+            Seen::Moved(from, file) => {
+                let moved = self.replace(&from, Objects::new(), touched);
+                self.read(file, &moved, touched);
             }
-            Seen::File(_) => Objects::new(),
-            Seen::Trouble(_, trouble) => self.troubled(&path, &trouble, before.clone()),
-        };
+            Seen::Problem(path, problem) => {
+                let objects = self.unreadable(&path, &problem);
+                self.replace(&path, objects, touched);
+            }
+        }
+    }
+
+    /// Takes one file; `moved` is what it said under another name, if it has moved.
+    fn read(&mut self, File { path, text }: File, moved: &Objects, touched: &mut BTreeSet<Key>) {
+        let before = self.files.get(&path).unwrap_or(moved);
+        let objects = text.map(|text| read(&path, &text, before, &self.context));
+        self.replace(&path, objects.unwrap_or_default(), touched);
+    }
+
+    /// Puts what a file says in the place of what it said before, which is the answer, and notes the keys of which it
+    /// says something else.
+    fn replace(&mut self, path: &Text, after: Objects, touched: &mut BTreeSet<Key>) -> Objects {
+        let before = self.files.remove(path).unwrap_or_default();
         let differs = |key: &&Key| before.get(*key) != after.get(*key);
         for key in before.keys().chain(after.keys()).filter(differs) {
             touched.insert(key.clone());
             if !after.contains_key(key) {
-                self.let_go(key, &path);
+                self.let_go(key, path);
             }
         }
         for key in after.keys().filter(|key| !before.contains_key(*key)) {
             self.holders.entry(key.clone()).or_default().insert(path.clone());
         }
         if !after.is_empty() {
-            self.files.insert(path, after);
+            self.files.insert(path.clone(), after);
         }
         before
     }
 
     /// What there was stays where something cannot be read; only what was wrong with it is another thing.
-    fn troubled(&self, path: &Text, trouble: &Trouble, mut objects: Objects) -> Objects {
+    fn unreadable(&self, path: &Text, problem: &FileProblem) -> Objects {
+        let mut objects = self.files.get(path).cloned().unwrap_or_default();
         let key = Key {
             cluster: self.context.cluster.clone(),
             kind: Kind::File,
@@ -92,13 +100,13 @@ impl Folder {
             name: path.clone(),
         };
         let serves = |objects: &Objects| objects.values().any(|object| object.value.is_some());
-        let below = |file: &Text| match trouble.extent {
+        let below = |file: &Text| match problem.extent {
             Extent::Everything => true,
             _ => file.strip_prefix(&**path).is_some_and(|rest| rest.starts_with('/')),
         };
         let is_known =
             serves(&objects) || self.files.iter().any(|(file, objects)| below(file) && serves(objects));
-        let problems = vec![trouble.problem(&key, is_known)];
+        let problems = vec![problem.problem(&key, is_known)];
         let origin = Arc::new(Origin { file: path.clone(), ..Origin::default() });
         objects.insert(key, Object { value: None, origin, problems });
         objects
@@ -128,8 +136,9 @@ impl Folder {
 
 /// Told of the one that does not count, whose author looks for it.
 pub(crate) fn duplicate(key: &Key, winner: &Origin, loser: &Origin) -> Problem {
-    let detail = format!("another one in {}:{} counts; this one is not served", winner.file, winner.line);
+    let detail = format!("another one in {}:{} counts", winner.file, winner.line);
     let problem = Problem::error(key, "duplicate-name", "metadata.name", detail);
+    let problem = problem.with_outcome("this one is not served");
     Problem { file: Some(loser.file.clone()), line: loser.line, ..problem }
 }
 
@@ -193,10 +202,26 @@ mod tests {
         let mut folder = folder();
         folder.update([file("a.yaml", &sidecar("80"))]);
         folder.update([file("a.yaml", &sidecar("eighty"))]);
-        let gone = File { path: "a.yaml".into(), text: None };
-        let moved = folder.update([file("b.yaml", &sidecar("eighty")), gone]);
-        assert_eq!(shape(&moved), ["a true wrong-type:4"]);
-        assert_eq!(&*moved[0].origin.file, "b.yaml");
+        let mut from = "a.yaml";
+        let mut shown = |to: &'static str, text: &str| {
+            let moved = folder.update([Seen::Moved(from.into(), file(to, text))]);
+            from = to;
+            let of = moved.iter().find(|change| change.key.kind == Kind::Sidecar).unwrap();
+            let object = of.origin.written().unwrap();
+            (
+                shape(&moved),
+                of.origin.file.to_string(),
+                object["spec"]["ingress"][0]["port"]["number"].clone(),
+            )
+        };
+        let told = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let (objects, path, port) = shown("b.yaml", &sidecar("eighty"));
+        assert_eq!((objects, &*path, port), (told(&["a true wrong-type:4"]), "b.yaml", 80.into()));
+        let (objects, path, port) = shown("0.yaml", "kind: [\n");
+        assert_eq!((&*path, port), ("0.yaml", 80.into()), "{objects:?}");
+        assert_eq!(objects.len(), 2, "the object, and what is wrong with the file: {objects:?}");
+        let (objects, path, port) = shown("1.yaml", "kind: [\n");
+        assert_eq!((&*path, port, objects.len()), ("1.yaml", 80.into(), 3), "{objects:?}");
     }
 
     #[test]
@@ -210,7 +235,8 @@ mod tests {
         ] {
             let changes = folder.update([file("a.yaml", broken)]);
             assert_eq!(shape(&changes), [format!("a.yaml false {told}")]);
-            assert!(changes[0].problems[0].detail.ends_with("; what the file said before is still served"));
+            let outcome = changes[0].problems[0].outcome.as_deref();
+            assert_eq!(outcome, Some("what the file said before is still served"));
         }
         let other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n";
         assert_eq!(shape(&folder.update([file("a.yaml", other)])), ["a.yaml false ", "one false "]);
@@ -226,19 +252,21 @@ mod tests {
         let mut folder = folder();
         let mut end = |text: String| {
             let changes = folder.update([file("a.yaml", &text)]);
-            let detail = changes[0].problems.last().map(|problem| problem.detail.to_string());
-            detail.unwrap_or_default().rsplit_once("; ").unwrap_or_default().1.to_owned()
+            let outcome = changes[0].problems.last().and_then(|problem| problem.outcome.clone());
+            outcome.unwrap_or_default().to_string()
         };
         assert_eq!(end(rule("{egress: 1}")), "the object is not served");
         assert_eq!(end(rule("{egress: [{hosts: [x]}]}")), "the field is left out, the rest is served");
         assert_eq!(end(rule("{egress: 1}")), "its last good state is still served");
+        // Words of the user's own say nothing of what becomes of it.
+        assert_eq!(end(rule("{egress: [{hosts: [ignored]}]}")), "the field is left out, the rest is served");
         assert_eq!(end("a: [".into()), "what the file said before is still served");
     }
 
     #[test]
     fn what_cannot_be_read_says_what_holds_until_it_is_mended() {
         let mut folder = folder();
-        let trouble = |code, extent| Trouble { code, cause: "no".into(), extent };
+        let problem = |code, extent| FileProblem { code, cause: "no".into(), extent };
         let mut see = |seen: Seen| {
             let told = |change: &Change| {
                 let problems = change.problems.iter().map(|problem| problem.located(&change.origin.file, 0));
@@ -247,14 +275,14 @@ mod tests {
             folder.update([seen]).iter().map(told).collect::<Vec<_>>()
         };
         see(file("b/a.yaml", &namespace("one")).into());
-        let broken = Seen::Trouble("b/a.yaml".into(), trouble("x", Extent::File));
+        let broken = Seen::Problem("b/a.yaml".into(), problem("x", Extent::File));
         assert_eq!(see(broken.clone()), ["b/a.yaml: no; what it said before is still served [x]"]);
         assert_eq!(see(broken), [""; 0], "nothing new");
         assert_eq!(see(file("b/a.yaml", &namespace("one")).into()), [""]);
-        let below = Seen::Trouble("b".into(), trouble("y", Extent::Folder));
+        let below = Seen::Problem("b".into(), problem("y", Extent::Folder));
         assert_eq!(see(below), ["b: no; what its files said before is still served [y]"]);
         assert_eq!(see(File { path: "b".into(), text: None }.into()), [""]);
-        let beside = Seen::Trouble("a".into(), trouble("z", Extent::Folder));
+        let beside = Seen::Problem("a".into(), problem("z", Extent::Folder));
         assert_eq!(see(beside), ["a: no; nothing of it is served [z]"]);
     }
 

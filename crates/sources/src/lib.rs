@@ -8,7 +8,9 @@
 //!
 //! Nothing here knows what the objects mean.
 
+mod compare;
 mod documents;
+mod file_problem;
 mod folder;
 pub mod kube;
 mod mesh_file;
@@ -16,15 +18,15 @@ mod notices;
 mod pod_slices;
 mod reading;
 mod spans;
-mod trouble;
+mod stamps;
 mod walk;
 mod watch;
 mod watch_file;
 mod yaml;
 
+pub use file_problem::{FileProblem, Seen};
 pub use folder::{File, Folder};
 pub use mesh_file::MeshFile;
-pub use trouble::{Seen, Trouble};
 pub use watch::{Files, WatchError, read_folder, watch};
 pub use watch_file::{MeshText, watch_file};
 pub use yaml::yaml;

@@ -43,7 +43,7 @@ impl MeshFile {
     pub fn see(&mut self, seen: &MeshText) -> Change {
         match seen {
             Ok(text) => self.read(text.as_deref()),
-            Err(trouble) => self.unread(trouble.code, &trouble.cause),
+            Err(problem) => self.unread(problem.code, &problem.cause),
         }
     }
 
@@ -97,7 +97,7 @@ impl MeshFile {
     fn say_what_holds(&self, problem: &mut Problem) {
         let holds = if self.good.is_some() { "what it said before holds" } else { "the defaults hold" };
         if problem.severity == Severity::Error {
-            problem.detail = format!("{}; {holds}", problem.detail).into();
+            problem.outcome = Some(holds.into());
         }
     }
 }
@@ -128,7 +128,7 @@ mod tests {
             let change = file.read(Some(broken));
             assert_eq!(trust_domain(&change), Some("here"), "{broken}");
             assert_eq!(&*change.origin.file, "etc/mesh.yaml");
-            assert!(change.problems[0].detail.ends_with("; what it said before holds"), "{broken}");
+            assert_eq!(change.problems[0].outcome.as_deref(), Some("what it said before holds"), "{broken}");
             assert_eq!(change.problems[0].line, 1, "{broken}");
         }
         let gone = file.read(None);

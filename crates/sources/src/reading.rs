@@ -26,16 +26,18 @@ pub(crate) struct Object {
 impl Object {
     /// Says with each error what becomes of it; `is_known` if there is a last good state.
     fn say_what_holds(&mut self, is_known: bool) {
-        let holds = match (&self.value, is_known) {
-            (None, true) => "its last good state is still served",
-            (None, false) => "the object is not served",
-            (Some(_), _) => "the field is left out, the rest is served",
+        let (is_served, holds) = match (&self.value, is_known) {
+            (None, true) => (false, "its last good state is still served"),
+            (None, false) => (false, "the object is not served"),
+            (Some(_), _) => (true, "the field is left out, the rest is served"),
         };
-        let is_open = |problem: &&mut Problem| {
-            let is_said = self.value.is_some() && SAID.iter().any(|word| problem.detail.contains(word));
-            problem.severity == Severity::Error && problem.code != "duplicate-name" && !is_said
-        };
-        self.problems.iter_mut().filter(is_open).for_each(|problem| add(problem, holds));
+        for problem in self.problems.iter_mut().filter(|problem| problem.severity == Severity::Error) {
+            // What stands elsewhere is another object of this name.
+            let is_own = problem.file.is_none();
+            if is_own && (!is_served || problem.outcome.is_none()) {
+                problem.outcome = Some(holds.into());
+            }
+        }
     }
 }
 
@@ -120,9 +122,10 @@ impl Reading<'_> {
             let is_known = before.get(key).is_some_and(|old| old.value.is_some());
             object.say_what_holds(is_known);
         }
-        let keeps = keep_last_good(before, &mut self.objects, self.is_broken);
+        let keeps = keep_last_good(self.path, before, &mut self.objects, self.is_broken);
         for problem in self.told.iter_mut().filter(|problem| problem.severity == Severity::Error) {
-            add(problem, if keeps { "what the file said before is still served" } else { "it is left out" });
+            let holds = if keeps { "what the file said before is still served" } else { "it is left out" };
+            problem.outcome = Some(holds.into());
         }
         if !self.told.is_empty() {
             let origin = Arc::new(Origin { file: self.path.clone(), ..Origin::default() });
@@ -139,10 +142,11 @@ fn list(value: &Json) -> Option<&[Json]> {
 }
 
 /// What was good before stays for an object that is of no use now, and is what is shown of it; and, if it cannot
-/// be told which object a document was meant to be, for those that are not seen again.
+/// be told which object a document was meant to be, for those that are not seen again. All of it is of this file now,
+/// which may have had another name before.
 ///
 /// Whether anything was of the second kind.
-fn keep_last_good(before: &Objects, now: &mut Objects, is_broken: bool) -> bool {
+fn keep_last_good(path: &Text, before: &Objects, now: &mut Objects, is_broken: bool) -> bool {
     let mut keeps = false;
     for (key, old) in before.iter().filter(|(_, old)| old.value.is_some()) {
         match now.get_mut(key) {
@@ -153,18 +157,14 @@ fn keep_last_good(before: &Objects, now: &mut Objects, is_broken: bool) -> bool 
             }
             None if is_broken => {
                 keeps = true;
-                now.insert(key.clone(), old.clone());
+                let mut kept = old.clone();
+                if kept.origin.file != *path {
+                    kept.origin = Arc::new(Origin { file: path.clone(), ..Origin::clone(&kept.origin) });
+                }
+                now.insert(key.clone(), kept);
             }
             _ => {}
         }
     }
     keeps
-}
-
-/// Ends of what is wrong that say already what becomes of it.
-const SAID: [&str; 6] =
-    ["left out", "ignored", "is taken", "counts as", "not served", "answered with an error"];
-
-fn add(problem: &mut Problem, what_holds: &str) {
-    problem.detail = format!("{}; {what_holds}", problem.detail).into();
 }

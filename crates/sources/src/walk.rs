@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use model::Text;
+
 /// What there is below a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -73,6 +75,12 @@ fn is_hidden(path: &Path) -> bool {
 fn identity(folder: &Path) -> Option<(u64, u64)> {
     let metadata = std::fs::metadata(folder).ok()?;
     Some((metadata.dev(), metadata.ino()))
+}
+
+/// A path as people know it: below the root, or the root's own.
+pub(crate) fn shown(root: &Path, path: &Path) -> Text {
+    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+    (*below.unwrap_or(path).to_string_lossy()).into()
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Watching a folder: a file counts when it is closed or renamed into place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,10 +10,11 @@ use model::{Change, Text};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::compare::Compared;
+use crate::file_problem::text;
 use crate::notices::Notices;
-use crate::trouble::text;
-use crate::walk::{self, Found, is_config, walk};
-use crate::{File, Folder, Seen, Trouble};
+use crate::walk::{self, is_config, shown, walk};
+use crate::{File, FileProblem, Folder, Seen};
 
 /// How long a removal waits to be seen as part of something larger: a folder that vanishes, a file that
 /// is written anew.
@@ -58,19 +58,16 @@ pub fn watch(root: &Path, context: Context) -> Result<mpsc::Receiver<Vec<Change>
     notices.watch(root).map_err(failed)?;
     let (changes, receiver) = mpsc::channel(WAITING);
     let mut task = Task {
-        root: root.to_owned(),
         folder: Folder::new(context),
-        stamps: BTreeMap::new(),
-        troubled: BTreeSet::new(),
-        is_torn: false,
+        compared: Compared::new(root.to_owned(), notices),
         comparison: None,
+        retry: None,
         changes,
-        notices,
     };
     let read = move || {
-        let everything = task.compare_all();
+        let everything = task.compared.all();
         let everything = task.take(everything);
-        task.plan_retry();
+        task.plan();
         (task, everything)
     };
     tokio::spawn(async move {
@@ -89,7 +86,7 @@ fn readable(root: &Path) -> Result<(), WatchError> {
 }
 
 /// What is in a folder: paths with texts, and paths with what keeps them from being read.
-pub type Files = (Vec<(String, String)>, Vec<(String, Trouble)>);
+pub type Files = (Vec<(String, String)>, Vec<(String, FileProblem)>);
 
 /// The files of a folder, read once.
 ///
@@ -99,47 +96,28 @@ pub fn read_folder(root: &Path) -> Result<Files, WatchError> {
     readable(root)?;
     let found = walk(root, walk::list);
     let told = |(folder, error): &(PathBuf, io::Error)| {
-        (shown(root, folder).to_string(), Trouble::of_folder(error, folder == root))
+        (shown(root, folder).to_string(), FileProblem::of_folder(error, folder == root))
     };
-    let mut troubles: Vec<_> = found.unreadable.iter().map(told).collect();
+    let mut problems: Vec<_> = found.unreadable.iter().map(told).collect();
     let mut files = Vec::new();
     for path in &found.files {
         let name = shown(root, path).to_string();
         match text(path) {
             Ok(text) => files.extend(text.map(|text| (name, text))),
-            Err(trouble) => troubles.push((name, trouble)),
+            Err(problem) => problems.push((name, problem)),
         }
     }
-    Ok((files, troubles))
+    Ok((files, problems))
 }
 
 struct Task {
-    root: PathBuf,
     folder: Folder,
-    /// How every file stood when it was read, so that comparing the folder reads only what is another file.
-    stamps: BTreeMap<PathBuf, Stamp>,
-    /// Files and folders that cannot be read or watched.
-    troubled: BTreeSet<PathBuf>,
-    /// Whether something went away while it was looked at.
-    is_torn: bool,
+    compared: Compared,
     /// When the whole folder is to be compared.
     comparison: Option<Instant>,
+    /// When it is to be looked again at what cannot be read or watched.
+    retry: Option<Instant>,
     changes: mpsc::Sender<Vec<Change>>,
-    notices: Notices,
-}
-
-/// What is another one whenever a file was written or put in the place of another: device, inode, length, and
-/// when it was written and moved.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp([u64; 3], [i64; 4]);
-
-impl Stamp {
-    /// Of the file that a link leads to.
-    fn of(path: &Path) -> Option<Self> {
-        let seen = std::fs::metadata(path).ok()?;
-        let times = [seen.mtime(), seen.mtime_nsec(), seen.ctime(), seen.ctime_nsec()];
-        Some(Self([seen.dev(), seen.ino(), seen.len()], times))
-    }
 }
 
 impl Task {
@@ -152,18 +130,22 @@ impl Task {
                 () = self.changes.closed() => return,
                 () = at(self.comparison) => {
                     self.comparison = None;
-                    self.compare_all()
+                    self.compared.all()
                 }
-                wanted = self.notices.next() => {
+                () = at(self.retry) => {
+                    self.retry = None;
+                    self.compared.again()
+                }
+                wanted = self.compared.notices.next() => {
                     if wanted.all {
                         self.compare_in(REMOVAL_DELAY);
                     }
                     // Closed after writing, or renamed into place.
-                    self.read_all(wanted.files.iter().filter(|path| is_config(path) && !path.is_dir()))
+                    self.compared.files(wanted.files.iter().filter(|path| is_config(path) && !path.is_dir()))
                 }
             };
             let changes = self.take(seen);
-            self.plan_retry();
+            self.plan();
             if !changes.is_empty() && self.changes.send(changes).await.is_err() {
                 return;
             }
@@ -195,93 +177,19 @@ impl Task {
             others.chain([change.origin.file.clone()])
         });
         let holders: BTreeSet<Text> = holders.collect();
-        let is_gone = |name: &Text| {
-            let path = self.root.join(&**name);
-            let seen = std::fs::symlink_metadata(&path);
-            let is_gone = seen.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-            is_gone && self.root.is_dir() && self.stamps.remove(&path).is_some()
-        };
-        holders.into_iter().filter(is_gone).map(|path| File { path, text: None }).collect()
-    }
-
-    /// Everything there is, and what of it cannot be read or watched. Each folder is watched before it is read,
-    /// so that nothing is missed in between.
-    fn walk(&mut self) -> (Found, Vec<(PathBuf, Trouble)>) {
-        let Self { root, notices, .. } = self;
-        let mut troubles = Vec::new();
-        let found = walk(root, |folder| {
-            let watched = notices.watch(folder);
-            let list = walk::list(folder)?;
-            if let Err(error) = watched {
-                troubles.push((folder.to_owned(), Trouble::unwatched(&error)));
-            }
-            Ok(list)
-        });
-        for (folder, error) in &found.unreadable {
-            // Gone since it was listed: not there when it is next looked for.
-            self.is_torn |= error.kind() == io::ErrorKind::NotFound && folder != root;
-            if error.kind() != io::ErrorKind::NotFound || folder == root {
-                troubles.push((folder.clone(), Trouble::of_folder(error, folder == root)));
-            }
-        }
-        (found, troubles)
-    }
-
-    /// Compares the folder with what was read: what is gone, what is new. A folder that has vanished is
-    /// no empty mesh, nor is what is below one that cannot be read gone.
-    fn compare_all(&mut self) -> Vec<Seen> {
-        let (found, troubles) = self.walk();
-        let is_other =
-            |path: &&PathBuf| self.stamps.get(*path).is_none_or(|stamp| Some(*stamp) != Stamp::of(path));
-        let others = found.files.iter().filter(is_other);
-        let others: Vec<PathBuf> = others.cloned().collect();
-        let mut seen = self.read_all(&others);
-        // A folder that can be read again is nothing either: its trouble goes.
-        let is_gone =
-            |path: &&PathBuf| !found.has(path) && !troubles.iter().any(|(folder, _)| folder == *path);
-        let known: BTreeSet<&PathBuf> = self.stamps.keys().chain(&self.troubled).collect();
-        let gone: Vec<PathBuf> = known.into_iter().filter(is_gone).cloned().collect();
-        for path in gone {
-            self.stamps.remove(&path);
-            self.troubled.remove(&path);
-            seen.push(File { path: shown(&self.root, &path), text: None }.into());
-        }
-        for (folder, trouble) in troubles {
-            seen.push(Seen::Trouble(shown(&self.root, &folder), trouble));
-            self.troubled.insert(folder);
-        }
-        seen
-    }
-
-    /// The files as they are now; one that is gone again is left out.
-    fn read_all<'a>(&mut self, paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<Seen> {
-        let mut seen = Vec::new();
-        for path in paths {
-            // Taken before the file is read: one that is written meanwhile is read once more.
-            let stamp = Stamp::of(path);
-            let name = shown(&self.root, path);
-            match text(path) {
-                Ok(None) => {}
-                Ok(text) => {
-                    self.stamps.extend(stamp.map(|stamp| (path.clone(), stamp)));
-                    self.troubled.remove(path);
-                    seen.push(File { path: name, text }.into());
-                }
-                Err(trouble) => {
-                    self.stamps.remove(path);
-                    self.troubled.insert(path.clone());
-                    seen.push(Seen::Trouble(name, trouble));
-                }
-            }
-        }
-        seen
+        let gone = holders.into_iter().filter(|name| self.compared.forget_gone(name));
+        gone.map(|path| File { path, text: None }).collect()
     }
 
     /// What could not be read or watched is tried again after a while.
-    fn plan_retry(&mut self) {
-        if std::mem::take(&mut self.is_torn) || !self.troubled.is_empty() {
+    fn plan(&mut self) {
+        if self.compared.was_torn() {
             self.compare_in(RETRY);
         }
+        self.retry = match self.compared.has_problems() {
+            true => self.retry.or_else(|| Some(Instant::now() + RETRY)),
+            false => None,
+        };
     }
 
     /// Compares the whole folder in that time, or sooner if that was asked for already.
@@ -296,12 +204,6 @@ async fn at(time: Option<Instant>) {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// A path as people know it: below the root, or the root's own.
-fn shown(root: &Path, path: &Path) -> Text {
-    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
-    (*below.unwrap_or(path).to_string_lossy()).into()
 }
 
 #[cfg(test)]
@@ -417,6 +319,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_broken_file_that_moves_takes_along_what_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("b.yaml"), namespace("one")).unwrap();
+        let mut changes = watch(folder.path(), context()).unwrap();
+        batch(&mut changes).await;
+        fs::write(path("b.yaml"), "kind: [").unwrap();
+        assert_eq!(codes(&batch(&mut changes).await), ["not-yaml"]);
+        for (from, to) in [("b.yaml", "a.yaml"), ("a.yaml", "c.yaml")] {
+            fs::rename(path(from), path(to)).unwrap();
+            let moved = batch(&mut changes).await;
+            let kept: Vec<_> = moved.iter().filter(|change| change.value.is_some()).collect();
+            assert_eq!((kept.len(), &*kept[0].origin.file), (1, to), "{moved:?}");
+            assert!(codes(&moved).contains(&"not-yaml"), "{moved:?}");
+        }
+        tokio::time::sleep(REMOVAL_DELAY * 3).await;
+        assert!(changes.try_recv().is_err(), "nothing comes of it later");
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_read_is_a_problem_until_it_is_mended() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -439,9 +361,9 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         fs::write(path("a.yaml"), "a: 1").unwrap();
         std::os::unix::fs::symlink("/dev/zero", path("device.yaml")).unwrap();
-        let (files, troubles) = read_folder(folder.path()).unwrap();
+        let (files, problems) = read_folder(folder.path()).unwrap();
         assert_eq!(files, [("a.yaml".to_owned(), "a: 1".to_owned())]);
-        let told: Vec<_> = troubles.iter().map(|(path, trouble)| (&**path, trouble.code)).collect();
+        let told: Vec<_> = problems.iter().map(|(path, problem)| (&**path, problem.code)).collect();
         assert_eq!(told, [("device.yaml", "not-a-file")]);
         assert!(read_folder(&path("a.yaml")).is_err());
     }

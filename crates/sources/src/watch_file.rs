@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 
-use crate::Trouble;
+use crate::FileProblem;
+use crate::file_problem::text;
 use crate::notices::{Notices, Wanted};
-use crate::trouble::text;
 use crate::watch::{REMOVAL_DELAY, RETRY, WAITING, WatchError};
 
 /// A file's text, `None` while there is no such file, or what keeps it from being read.
-pub type MeshText = Result<Option<String>, Trouble>;
+pub type MeshText = Result<Option<String>, FileProblem>;
 
 /// One file's text, first as it is and then after each save.
 pub fn watch_file(path: &Path) -> Result<mpsc::Receiver<MeshText>, WatchError> {

@@ -32,8 +32,8 @@ enum Chore {
     Demo(demo::DemoArguments),
     /// One service of the demo's application.
     App(app::AppArguments),
-    /// Installs what the demo and the tests need into `.tools/`.
-    Tools,
+    /// Installs programs into `.tools/`: without words Envoy and kubectl, which is all that the demo and `test` need.
+    Tools(tools::ToolsArguments),
     /// Checks the rules of docs/architecture.md that no compiler checks.
     Tidy,
     /// Formatting, clippy, documentation and tidy, with warnings as failures.
@@ -74,7 +74,7 @@ fn run(chore: &Chore) -> Result<()> {
     match chore {
         Chore::Demo(arguments) => demo::run(arguments),
         Chore::App(arguments) => app::run(arguments),
-        Chore::Tools => tools::install().and_then(|_| tools::install_for_cluster()).map(|_| ()),
+        Chore::Tools(arguments) => tools::run(arguments),
         Chore::Tidy => tidy::run(),
         Chore::Lint => suites::lint(),
         Chore::Test => suites::test(),

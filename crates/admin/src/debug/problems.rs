@@ -49,6 +49,7 @@ fn one(problem: &Problem, origin: Option<&Origin>) -> Value {
     put("file", own.unwrap_or_else(|| origin.map_or("", |origin| &origin.file)));
     put("field", &problem.field);
     put("cause", &problem.detail);
+    put("outcome", problem.outcome.as_deref().unwrap_or_default());
     put("message", &problem.to_string());
     let line = if problem.line > 0 { problem.line } else { origin.map_or(0, |origin| origin.line) };
     if line > 0 {

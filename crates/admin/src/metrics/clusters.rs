@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesh::Snapshot;
+use model::networking::Subset;
 use model::{Key, Kind, Protocol, Resolution, Service};
 
 use super::families::Families;
@@ -35,12 +36,15 @@ fn duplicates(snapshot: &Snapshot) -> usize {
 /// Clusters of names to resolve that have none: of ports, and of subsets that select no endpoint.
 fn unresolved(snapshot: &Snapshot) -> usize {
     let mut names = BTreeSet::new();
+    let mut by_host: BTreeMap<_, Vec<&Subset>> = BTreeMap::new();
+    for rule in snapshot.config.destination_rules.values() {
+        by_host.entry(&rule.host).or_default().extend(&rule.subsets);
+    }
     let resolved = [Resolution::Dns, Resolution::DnsRoundRobin];
     for service in snapshot.services.all().filter(|service| resolved.contains(&service.resolution)) {
         let found = snapshot.endpoints.of(&service.host, &service.namespace);
         let endpoints = found.map_or(&[][..], |found| &found.endpoints);
-        let rules = snapshot.config.destination_rules.values().filter(|rule| rule.host == service.host);
-        let subsets: Vec<_> = rules.flat_map(|rule| &rule.subsets).collect();
+        let subsets = by_host.get(&service.host).map_or(&[][..], Vec::as_slice);
         for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
             let own = || endpoints.iter().filter(|one| one.service_port == port.number);
             if own().next().is_none() {

@@ -55,6 +55,16 @@ impl Families {
         family.mut_metric().push(sample);
     }
 
+    /// Adds values that were put together before.
+    pub(super) fn add_all(&mut self, others: &Self) {
+        for (name, family) in &others.0 {
+            match self.0.get_mut(name) {
+                Some(known) => known.mut_metric().extend(family.get_metric().iter().cloned()),
+                None => drop(self.0.insert(name, family.clone())),
+            }
+        }
+    }
+
     /// All that have a value.
     pub(super) fn finish(self) -> Vec<MetricFamily> {
         self.0.into_values().collect()

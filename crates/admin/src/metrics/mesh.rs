@@ -19,13 +19,16 @@ pub(crate) const COUNTED: [(Metric, &[&str]); 3] = [
     (names::DUPLICATE_SUBSETS, &["subset-twice", "duplicate-subset"]),
 ];
 
+/// What hangs on a snapshot alone.
+pub(super) fn of_snapshot(snapshot: &Snapshot, families: &mut Families) {
+    content(snapshot, families);
+    problems_of(snapshot, families);
+    families.put(names::GENERATION, &[], snapshot.generation as f64);
+}
+
 pub(super) fn collect(state: &State, families: &mut Families) {
-    let snapshot = state.snapshot();
-    content(&snapshot, families);
-    problems_of(&snapshot, families);
     changes(state, families);
     plans(state, families);
-    families.put(names::GENERATION, &[], snapshot.generation as f64);
     if let Some(age) = state.engine.stats.age() {
         families.put(names::CONFIG_AGE, &[], age.as_secs_f64());
     }

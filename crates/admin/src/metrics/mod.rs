@@ -1,10 +1,11 @@
-//! Metrics: read from the state whenever they are asked for.
+//! Metrics: read from the state whenever they are asked for, but for what was counted of the same snapshot before.
 
 mod clusters;
 mod families;
 mod mesh;
 pub mod names;
 mod proxies;
+mod remembered;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -17,10 +18,11 @@ use crate::State;
 use families::Families;
 
 pub(crate) use mesh::COUNTED;
+pub(crate) use remembered::Remembered;
 
 /// All metrics as Prometheus reads them.
-pub(crate) fn text(state: &State) -> prometheus::Result<Vec<u8>> {
-    let mut families = collect(state);
+pub(crate) fn text(state: &State, remembered: &Remembered) -> prometheus::Result<Vec<u8>> {
+    let mut families = collect(state, remembered);
     families.extend(process());
     families.sort_by(|one, two| one.name().cmp(two.name()));
     let mut text = Vec::new();
@@ -33,13 +35,14 @@ fn process() -> Vec<MetricFamily> {
     prometheus::process_collector::ProcessCollector::for_self().collect()
 }
 
-fn collect(state: &State) -> Vec<MetricFamily> {
+fn collect(state: &State, remembered: &Remembered) -> Vec<MetricFamily> {
+    let snapshot = state.snapshot();
     let mut families = Families::default();
     program(state, &mut families);
     streams::collect(state, &mut families);
     mesh::collect(state, &mut families);
-    clusters::collect(&state.snapshot(), &mut families);
-    proxies::collect(state, &mut families);
+    families.add_all(&remembered.of_mesh(&snapshot));
+    proxies::collect(state, &snapshot, remembered, &mut families);
     for number in state.parts.iter().flat_map(|part| part().numbers) {
         let labels: Vec<(&str, &str)> =
             number.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();

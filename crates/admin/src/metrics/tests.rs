@@ -6,6 +6,7 @@ use envoy_api::type_url;
 use expect_test::expect;
 
 use super::names::ALL;
+use super::{Remembered, text};
 use crate::testing::{Mesh, until};
 
 #[test]
@@ -122,11 +123,12 @@ async fn what_goes_wrong_is_counted() {
     let mesh = Mesh::small().await;
     let _client = mesh.client(&[(type_url::CLUSTER, &[])], &[]).await;
     until(|| mesh.state.connections.list().iter().any(|one| !one.types.is_empty())).await;
-    let shows = async |lines: &[&str]| {
-        let text = mesh.get("/metrics").await.1;
+    let remembered = Remembered::default();
+    let shows = |lines: &[&str]| {
+        let text = String::from_utf8(text(&mesh.state, &remembered).unwrap()).unwrap();
         lines.iter().all(|line| text.lines().any(|shown| shown == *line))
     };
-    assert!(shows(&["pilot_no_ip 1", "pilot_conflict_inbound_listener 0", "endpoint_no_pod 0"]).await);
+    assert!(shows(&["pilot_no_ip 1", "pilot_conflict_inbound_listener 0", "endpoint_no_pod 0"]));
     mesh.apply(&TROUBLE).await;
     until(|| mesh.state.snapshot().services.all().count() == 5).await;
     let expected = [
@@ -136,5 +138,5 @@ async fn what_goes_wrong_is_counted() {
         "pilot_dns_cluster_without_endpoints 1",
         "endpoint_no_pod 1",
     ];
-    assert!(shows(&expected).await, "{}", mesh.get("/metrics").await.1);
+    assert!(shows(&expected), "{}", mesh.get("/metrics").await.1);
 }

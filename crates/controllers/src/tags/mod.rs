@@ -1,7 +1,9 @@
 //! Revision tags: names for revisions that namespaces can be labelled with, kept in the very objects that istioctl keeps
 //! them in (istiod-surface 3.5).
 
+mod error;
 mod objects;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,8 +13,8 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use model::revision::{DEFAULT, REVISION, TAG};
 use serde_json::Value;
 
-pub use crate::error::Error;
-use crate::store::{Key, Resource, Store, label, name};
+pub use error::Error;
+use store::{Resource, Store};
 
 /// A tag, or a revision that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +66,8 @@ impl Tags {
     /// # Errors
     /// If the cluster does not say.
     pub async fn list(&self) -> Result<Vec<Tag>, Error> {
-        let mut objects = self.store.list(Resource::MUTATING, "").await?;
-        objects.extend(self.store.list(Resource::SERVICE, &self.namespace).await?);
+        let mut objects = self.store.list(&Resource::MUTATING, None).await?;
+        objects.extend(self.store.list(&Resource::SERVICE, Some(&self.namespace)).await?);
         let mut tags: BTreeMap<(String, String), Vec<String>> = objects
             .iter()
             .filter_map(|object| Some((label(object, REVISION)?, label(object, TAG).unwrap_or_default())))
@@ -74,7 +76,7 @@ impl Tags {
         let tagged: Vec<String> =
             tags.keys().filter(|(_, tag)| !tag.is_empty()).map(|(revision, _)| revision.clone()).collect();
         tags.retain(|(revision, tag), _| !tag.is_empty() || !tagged.contains(revision));
-        for namespace in self.store.list(Resource::NAMESPACE, "").await? {
+        for namespace in self.store.list(&Resource::NAMESPACE, None).await? {
             let (Some(said), Some(name)) = (label(&namespace, REVISION), name(&namespace)) else { continue };
             let named = tags.iter_mut().filter(|((revision, tag), _)| asked_by(revision, tag) == said);
             named.for_each(|(_, namespaces)| namespaces.push(name.to_owned()));
@@ -90,8 +92,8 @@ impl Tags {
     /// If there is no such revision, the name is taken, or the tag exists and `overwrite` does not allow to move it.
     pub async fn objects(&self, tag: &str, revision: &str, overwrite: bool) -> Result<Vec<Value>, Error> {
         check_name(tag)?;
-        let webhooks = self.store.list(Resource::MUTATING, "").await?;
-        let services = self.store.list(Resource::SERVICE, &self.namespace).await?;
+        let webhooks = self.store.list(&Resource::MUTATING, None).await?;
+        let services = self.store.list(&Resource::SERVICE, Some(&self.namespace)).await?;
         let is_own =
             |object: &&Value, of: &str| label(object, REVISION) == Some(of) && label(object, TAG).is_none();
         let is_istiod = |service: &&Value| label(service, "app") == Some("istiod");
@@ -113,15 +115,14 @@ impl Tags {
         let place = objects::Place { tag, revision, namespace: &self.namespace };
         let mut objects = vec![objects::injector(&place, injector)?];
         if tag == DEFAULT {
-            let key = Key::new(Resource::VALIDATING, "", objects::DEFAULT_VALIDATOR);
-            let current = self.store.get(&key).await?;
+            let current = self.store.get(&Resource::VALIDATING, None, objects::DEFAULT_VALIDATOR).await?;
             objects.push(objects::validator(&place, injector, current.as_ref())?);
         }
         objects.extend(service.map(|service| objects::service(&place, service)));
         Ok(objects)
     }
 
-    /// Makes a tag stand for a revision. For the tag `default` the default revision's own webhook is put out of use first, as
+    /// Makes a tag stand for a revision. For the tag `default` the default revision's own webhook is put out of use, as
     /// istioctl does, since two would inject the same pods.
     ///
     /// # Errors
@@ -132,8 +133,7 @@ impl Tags {
             self.put_out_of_use().await?;
         }
         for object in objects {
-            let key = Key::of(Resource::of_tag(&object), &object);
-            self.store.edit(&key, |current| objects::in_place_of(current, &object)).await?;
+            self.store.put(object).await?;
         }
         Ok(())
     }
@@ -143,65 +143,34 @@ impl Tags {
     /// # Errors
     /// If the cluster does not say.
     pub async fn namespaces(&self, tag: &str) -> Result<Vec<String>, Error> {
-        let namespaces = self.store.list(Resource::NAMESPACE, "").await?;
+        let namespaces = self.store.list(&Resource::NAMESPACE, None).await?;
         let named = namespaces.iter().filter(|namespace| label(namespace, REVISION) == Some(tag));
         Ok(named.filter_map(name).map(str::to_owned).collect())
     }
 
-    /// Takes a tag's objects away, whoever is labelled with it. Without the tag `default` the default revision's own
-    /// webhook is in use again, if there is one, and it validates what names no revision.
+    /// Takes a tag's objects away, whoever is labelled with it.
     ///
     /// # Errors
     /// If there is no such tag, or the cluster refuses.
     pub async fn remove(&self, tag: &str) -> Result<(), Error> {
-        let is_of_tag = |object: &Value| label(object, TAG) == Some(tag);
-        let mutating = self.store.list(Resource::MUTATING, "").await?;
-        let services = self.store.list(Resource::SERVICE, &self.namespace).await?;
-        let mut found: Vec<Key> = Vec::new();
-        found
-            .extend(mutating.iter().filter(|one| is_of_tag(one)).map(|one| Key::of(Resource::MUTATING, one)));
-        found.extend(services.iter().filter(|one| is_of_tag(one)).map(|one| Key::of(Resource::SERVICE, one)));
-        // The default revision's chart has a validator of this tag without the tag.
-        if found.is_empty() {
-            return Err(Error::NoTag(tag.to_owned()));
-        }
-        for key in &found {
-            self.store.delete(key).await?;
-        }
-        let default =
-            mutating.iter().find(|one| label(one, REVISION) == Some(DEFAULT) && label(one, TAG).is_none());
-        match default.filter(|_| tag == DEFAULT) {
-            Some(default) => self.put_back(default).await,
-            None => self.remove_validators(tag).await,
-        }
-    }
-
-    async fn remove_validators(&self, tag: &str) -> Result<(), Error> {
-        for object in self.store.list(Resource::VALIDATING, "").await? {
-            if label(&object, TAG) == Some(tag) {
-                self.store.delete(&Key::of(Resource::VALIDATING, &object)).await?;
+        let mut found = false;
+        for resource in [Resource::MUTATING, Resource::VALIDATING, Resource::SERVICE] {
+            let namespace = resource.namespaced.then_some(&*self.namespace);
+            for object in self.store.list(&resource, namespace).await? {
+                if let (Some(name), true) = (name(&object), label(&object, TAG) == Some(tag)) {
+                    found = true;
+                    self.store.delete(&resource, namespace, name).await?;
+                }
             }
         }
-        Ok(())
-    }
-
-    /// Puts the default revision's own webhook back into use, and lets it validate.
-    async fn put_back(&self, default: &Value) -> Result<(), Error> {
-        let place = objects::Place { tag: DEFAULT, revision: DEFAULT, namespace: &self.namespace };
-        let key = Key::of(Resource::MUTATING, default);
-        self.store.edit(&key, |current| objects::put_back(&place, current?)).await?;
-        let key = Key::new(Resource::VALIDATING, "", objects::DEFAULT_VALIDATOR);
-        let current = self.store.get(&key).await?;
-        let object = objects::validator(&place, default, current.as_ref())?;
-        self.store.edit(&key, |current| current.and_then(|_| objects::in_place_of(current, &object))).await?;
-        Ok(())
+        if found { Ok(()) } else { Err(Error::NoTag(tag.to_owned())) }
     }
 
     async fn put_out_of_use(&self) -> Result<(), Error> {
-        for webhook in self.store.list(Resource::MUTATING, "").await? {
+        for mut webhook in self.store.list(&Resource::MUTATING, None).await? {
             if label(&webhook, REVISION) == Some(DEFAULT) && label(&webhook, TAG).is_none() {
-                let key = Key::of(Resource::MUTATING, &webhook);
-                self.store.edit(&key, |current| current.map(objects::put_out_of_use)).await?;
+                objects::put_out_of_use(&mut webhook);
+                self.store.put(webhook).await?;
             }
         }
         Ok(())
@@ -224,6 +193,16 @@ fn check_name(tag: &str) -> Result<(), Error> {
     } else {
         Err(Error::Name(tag.to_owned()))
     }
+}
+
+/// A label of an object.
+fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.get("metadata")?.get("labels")?.get(key)?.as_str()
+}
+
+/// The name of an object.
+fn name(object: &Value) -> Option<&str> {
+    object.get("metadata")?.get("name")?.as_str()
 }
 
 #[cfg(test)]

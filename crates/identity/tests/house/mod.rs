@@ -101,7 +101,9 @@ pub(crate) fn authenticator(stats: &Arc<Stats>) -> Authenticator {
 
 /// The certificate service of an authority.
 pub(crate) fn certificates(authority: &Authority, stats: &Arc<Stats>) -> Certificates {
-    Certificates::new(Issuer::new(authority.clone(), Lifetimes::default()), authenticator(stats))
+    let issuer = Issuer::new(authority.clone(), Lifetimes::default());
+    // It stays the same.
+    Certificates::new(watch::channel(Some(issuer)).1, authenticator(stats), Arc::clone(stats))
 }
 
 /// Asks the service.

@@ -95,7 +95,7 @@ pub(super) fn sidecars(snapshot: &Snapshot, found: &mut Vec<Problem>) {
 }
 
 /// What a ServiceEntry says of one port.
-struct Wish<'a> {
+struct EntryPort<'a> {
     export: ExportTo,
     protocol: Protocol,
     /// Its place in the list of ports.
@@ -106,20 +106,21 @@ struct Wish<'a> {
 /// ServiceEntries that give one port of one host two protocols: the oldest wins (IST0177).
 pub(super) fn service_entries(snapshot: &Snapshot, found: &mut Vec<Problem>) {
     let default = &snapshot.config.mesh.default_service_export_to;
-    let mut by_port: BTreeMap<(&Host, u16), Vec<Wish<'_>>> = BTreeMap::new();
+    let mut by_port: BTreeMap<(&Host, u16), Vec<EntryPort<'_>>> = BTreeMap::new();
     for entry in snapshot.config.service_entries.values() {
         let export = visibility::resolve(&entry.export_to, default, &entry.meta.key.namespace);
         for (at, port) in entry.ports.iter().enumerate() {
             for host in &entry.hosts {
-                let wish = Wish { export: export.clone(), protocol: port.protocol, at, meta: &entry.meta };
-                by_port.entry((host, port.number)).or_default().push(wish);
+                let (export, protocol, meta) = (export.clone(), port.protocol, &entry.meta);
+                let said = EntryPort { export, protocol, at, meta };
+                by_port.entry((host, port.number)).or_default().push(said);
             }
         }
     }
-    for ((host, number), mut wishes) in by_port.into_iter().filter(|(_, wishes)| wishes.len() > 1) {
-        wishes.sort_by(|one, two| one.meta.order().cmp(&two.meta.order()));
-        for (at, loser) in wishes.iter().enumerate() {
-            let first = wishes.iter().take(at).find(|one| one.export.meets(&loser.export));
+    for ((host, number), mut ports) in by_port.into_iter().filter(|(_, ports)| ports.len() > 1) {
+        ports.sort_by(|one, two| one.meta.order().cmp(&two.meta.order()));
+        for (at, loser) in ports.iter().enumerate() {
+            let first = ports.iter().take(at).find(|one| one.export.meets(&loser.export));
             if let Some(winner) = first.filter(|first| first.protocol != loser.protocol) {
                 let (protocol, by) = (winner.protocol, name(winner.meta));
                 let detail = format!(

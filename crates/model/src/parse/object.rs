@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::{Context, kube, networking};
 use crate::key::Meta;
+use crate::spelling::is_close;
 use crate::{Created, Key, Kind, Labels, Problem, Text, Value};
 
 /// What came of one API object.
@@ -72,10 +73,14 @@ const VERSIONS: [(&str, &[&str]); 4] = [
 /// An API object into the model; `None` if nothing is read from it: see [`unread`].
 pub fn parse_object(object: &Json, context: &Context) -> Option<Parsed> {
     let (group, name) = group_and_kind(object);
-    let kind = known(group, name).filter(|_| is_named(object) && is_version_known(object))?;
+    let kind = known(group, name).filter(|_| is_named(object))?;
     let meta = meta(object, kind, context);
     let mut problems = Vec::new();
     let value = match group {
+        _ if !is_version_known(object) => {
+            problems.push(unknown_version(object, name, &meta.key));
+            None
+        }
         "networking.istio.io" | "security.istio.io" => {
             tell_metadata(object, &meta.key, &mut problems);
             networking::parse(&meta, object, context, &mut problems)
@@ -87,9 +92,9 @@ pub fn parse_object(object: &Json, context: &Context) -> Option<Parsed> {
     Some(Parsed { key: meta.key, value, problems })
 }
 
-/// Why nothing is read from a document, if its author should know: it is no object, has no name, or its version or
-/// kind is unknown to a group that is read, or its group is nearly one of these. Gateway API, which Istio reads
-/// elsewhere, is told too. Kinds of other groups are nobody's mistake.
+/// Why nothing is read from a document, if its author should know: it is no object, has no name, or its kind is
+/// unknown to a group that is read, or its group is nearly one of these. Gateway API, which Istio reads elsewhere, is
+/// told too. Kinds of other groups are nobody's mistake.
 ///
 /// `file` stands for the object in the message. An error means that it cannot be told which object was meant.
 pub fn unread(document: &Json, file: &Key) -> Option<Problem> {
@@ -104,10 +109,6 @@ pub fn unread(document: &Json, file: &Key) -> Option<Problem> {
     if kind.is_empty() {
         return error("no-kind", "", "an object needs apiVersion and kind, which are text".into());
     }
-    if known(group, kind).is_some() && !is_version_known(document) {
-        let written = text(document, "apiVersion");
-        return error("unknown-version", "apiVersion", format!("there is no version '{written}' of {kind}"));
-    }
     if known(group, kind).is_some() {
         let detail = format!("an object of kind {kind} needs a name, which is text");
         return error("no-name", "metadata.name", detail);
@@ -121,6 +122,11 @@ pub fn unread(document: &Json, file: &Key) -> Option<Problem> {
     if is_list { None } else { error("unknown-kind", "kind", format!("{group} has no kind '{kind}'")) }
 }
 
+fn unknown_version(object: &Json, kind: &str, key: &Key) -> Problem {
+    let detail = format!("there is no version '{}' of {kind}", text(object, "apiVersion"));
+    Problem::error(key, "unknown-version", "apiVersion", detail)
+}
+
 /// Why nothing is read of a group that is not known.
 fn unread_group(group: &str, kind: &str, file: &Key) -> Option<Problem> {
     if group.ends_with("gateway.networking.k8s.io") || group.ends_with("gateway.networking.x-k8s.io") {
@@ -130,24 +136,6 @@ fn unread_group(group: &str, kind: &str, file: &Key) -> Option<Problem> {
     let (meant, _) = NOT_READ.iter().find(|(known, _)| !known.is_empty() && is_close(known, group))?;
     let detail = format!("there is no API group '{group}'; is {meant} meant?");
     Some(Problem::error(file, "unknown-group", "apiVersion", detail))
-}
-
-/// Whether a word is another one with a slip of the pen or two: letters too many, missing, or others.
-fn is_close(one: &str, two: &str) -> bool {
-    const SLIPS: usize = 2;
-    if one.len().abs_diff(two.len()) > SLIPS {
-        return false;
-    }
-    let mut costs: Vec<usize> = (0..=two.len()).collect();
-    for (row, left) in one.bytes().enumerate() {
-        let mut next = vec![row + 1];
-        for ((right, above), corner) in two.bytes().zip(costs.iter().skip(1)).zip(&costs) {
-            let beside = next.last().copied().unwrap_or_default();
-            next.push((beside.min(*above) + 1).min(corner + usize::from(left != right)));
-        }
-        costs = next;
-    }
-    costs.last().is_some_and(|cost| *cost <= SLIPS)
 }
 
 /// Whether the group has this version; an object that names none is taken as it is.
@@ -202,28 +190,32 @@ fn meta(object: &Json, kind: Kind, context: &Context) -> Meta {
 /// away. Kubernetes' own kinds are decoded whole, metadata included, and need no look of their own.
 fn tell_metadata(object: &Json, key: &Key, problems: &mut Vec<Problem>) {
     let metadata = object.get("metadata").unwrap_or(&Json::Null);
-    let mut tell =
-        |code, field: String, detail: &str| problems.push(Problem::error(key, code, field, detail));
+    let mut tell = |code, field: String, detail: &str, outcome: &str| {
+        problems.push(Problem::error(key, code, field, detail).with_outcome(outcome));
+    };
     for field in ["labels", "annotations"] {
         match metadata.get(field) {
             None | Some(Json::Null) => {}
             Some(Json::Object(pairs)) => {
                 for (name, _) in pairs.iter().filter(|(_, value)| !value.is_string()) {
-                    let detail =
-                        "a value here is text, in quotes if it looks like anything else; it is left out";
-                    tell("wrong-type", format!("metadata.{field}.{name}"), detail);
+                    let detail = "a value here is text, in quotes if it looks like anything else";
+                    tell("wrong-type", format!("metadata.{field}.{name}"), detail, "it is left out");
                 }
             }
-            Some(_) => tell("wrong-type", format!("metadata.{field}"), "names with values are expected here"),
+            Some(_) => {
+                let detail = "names with values are expected here";
+                tell("wrong-type", format!("metadata.{field}"), detail, "it is left out");
+            }
         }
     }
     if metadata.get("namespace").is_some_and(|value| !value.is_string() && !value.is_null()) {
-        tell("wrong-type", "metadata.namespace".into(), "a namespace is text; 'default' is taken");
+        tell("wrong-type", "metadata.namespace".into(), "a namespace is text", "'default' is taken");
     }
     let stamp = metadata.get("creationTimestamp").filter(|value| !value.is_null());
     if stamp.is_some_and(|value| value.as_str().and_then(seconds).is_none()) {
-        let detail = "a time is written 2026-01-31T12:00:00Z; the object counts as old as one without";
-        tell("unreadable-time", "metadata.creationTimestamp".into(), detail);
+        let detail = "a time is written 2026-01-31T12:00:00Z";
+        let outcome = "the object counts as old as one without";
+        tell("unreadable-time", "metadata.creationTimestamp".into(), detail, outcome);
     }
 }
 
@@ -289,8 +281,6 @@ mod tests {
         assert_eq!(of("networking.istio.io/v1", "Sidecar").as_deref(), Some(told));
         assert!(of("security.istio.io/v1", "AuthorizationPolicy").unwrap().ends_with("[kind-not-read]"));
         assert!(of("v1", "").unwrap().ends_with("[no-kind]"));
-        let told = "apiVersion: there is no version 'networking.istio.io/v9' of Sidecar [unknown-version]";
-        assert_eq!(of("networking.istio.io/v9", "Sidecar").as_deref(), Some(told));
         let told = "apiVersion: there is no API group 'networkin.istio.io'; is networking.istio.io meant? \
                     [unknown-group]";
         assert_eq!(of("networkin.istio.io/v1", "Sidecar").as_deref(), Some(told));
@@ -305,6 +295,18 @@ mod tests {
             assert_eq!(of(api_version, kind), None, "{kind}");
         }
         assert!(why(&serde_json::json!("plain text")).unwrap().ends_with("[no-object]"));
+    }
+
+    #[test]
+    fn an_object_of_an_unknown_version_is_told_by_its_name() {
+        let object = serde_json::json!({"apiVersion": "networking.istio.io/v9", "kind": "Sidecar",
+            "metadata": {"name": "a", "namespace": "n"}, "spec": {}});
+        let parsed = parse_object(&object, &context()).unwrap();
+        assert!(parsed.value.is_none());
+        let told: Vec<_> = parsed.problems.iter().map(Problem::to_string).collect();
+        let expected = "Sidecar n/a: apiVersion: there is no version 'networking.istio.io/v9' of Sidecar \
+                        [unknown-version]";
+        assert_eq!(told, [expected]);
     }
 
     #[test]

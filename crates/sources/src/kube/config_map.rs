@@ -7,7 +7,7 @@ use kube::runtime::watcher::{Config, Event};
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-use super::following::{Following, Trouble};
+use super::following::{Following, WatchFailure};
 
 /// What is known of a ConfigMap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Reading {
     }
 
     /// What it says after the next messages, which may be what it said before; or why nothing is known of it.
-    pub(super) async fn next(&mut self) -> Result<ConfigMap, Trouble> {
+    pub(super) async fn next(&mut self) -> Result<ConfigMap, WatchFailure> {
         loop {
             for event in self.following.next().await? {
                 match event {

@@ -22,7 +22,7 @@ pub(super) fn definitions(client: Client) -> watch::Receiver<u64> {
             };
             match next {
                 Ok(_) => sender.send_modify(|count| *count += 1),
-                Err(trouble) => tracing::debug!(?trouble, "definitions of kinds are not watched"),
+                Err(failure) => tracing::debug!(?failure, "definitions of kinds are not watched"),
             }
         }
     });

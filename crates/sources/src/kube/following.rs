@@ -23,7 +23,7 @@ const PATIENCE: u32 = 3;
 
 /// Why nothing comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum WatchFailure {
     /// The API server does not know the kind.
     NotServed,
     /// Our rights do not reach that far.
@@ -56,7 +56,7 @@ impl<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static> Following<
 
     /// The next messages, none if all that there is to say is that the watch goes on after a failure; or why there
     /// are none, after which the next call waits a while first.
-    pub(super) async fn next(&mut self) -> Result<Vec<Event<K>>, Trouble> {
+    pub(super) async fn next(&mut self) -> Result<Vec<Event<K>>, WatchFailure> {
         let mut next = match self.failures {
             0 => self.messages.next().await,
             _ => match self.after_failure().await? {
@@ -101,7 +101,7 @@ impl<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static> Following<
 
     /// Waits, and tries again. A watch that goes on where it stood says nothing until something happens: that it is
     /// well again is found out by asking.
-    async fn after_failure(&mut self) -> Result<Option<watcher::Result<Event<K>>>, Trouble> {
+    async fn after_failure(&mut self) -> Result<Option<watcher::Result<Event<K>>>, WatchFailure> {
         tokio::time::sleep(wait(self.failures)).await;
         if !self.is_listed {
             return Ok(self.messages.next().await);
@@ -121,9 +121,9 @@ impl<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static> Following<
         }
     }
 
-    fn failed(&mut self, error: &watcher::Error) -> Trouble {
+    fn failed(&mut self, error: &watcher::Error) -> WatchFailure {
         self.failures += 1;
-        let (trouble, is_refusal) = trouble(error);
+        let (failure, is_refusal) = failure(error);
         if is_refusal {
             self.refusals += 1;
         }
@@ -131,30 +131,30 @@ impl<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static> Following<
             self.refusals = 0;
             self.messages = Box::pin(watcher(self.api.clone(), self.config.clone()));
         }
-        trouble
+        failure
     }
 }
 
 /// What a failure means, and whether it is a refusal to go on from where a watch stood.
-fn trouble(error: &watcher::Error) -> (Trouble, bool) {
+fn failure(error: &watcher::Error) -> (WatchFailure, bool) {
     let (cause, resumed) = match error {
         watcher::Error::InitialListFailed(cause) => (cause, false),
         watcher::Error::WatchStartFailed(cause) | watcher::Error::WatchFailed(cause) => (cause, true),
-        other => return (Trouble::Unreachable(other.to_string()), false),
+        other => return (WatchFailure::Unreachable(other.to_string()), false),
     };
-    let trouble = of(cause);
+    let failure = of(cause);
     let is_refusal =
-        resumed && matches!(cause, kube::Error::Api(_)) && matches!(trouble, Trouble::Unreachable(_));
-    (trouble, is_refusal)
+        resumed && matches!(cause, kube::Error::Api(_)) && matches!(failure, WatchFailure::Unreachable(_));
+    (failure, is_refusal)
 }
 
 /// What a failed request means.
-pub(super) fn of(error: &kube::Error) -> Trouble {
+pub(super) fn of(error: &kube::Error) -> WatchFailure {
     match error {
-        kube::Error::Api(status) if status.code == 404 => Trouble::NotServed,
-        kube::Error::Api(status) if status.code == 403 => Trouble::Forbidden(status.message.clone()),
-        kube::Error::Api(status) => Trouble::Unreachable(format!("{} {}", status.code, status.message)),
-        other => Trouble::Unreachable(causes(other)),
+        kube::Error::Api(status) if status.code == 404 => WatchFailure::NotServed,
+        kube::Error::Api(status) if status.code == 403 => WatchFailure::Forbidden(status.message.clone()),
+        kube::Error::Api(status) => WatchFailure::Unreachable(format!("{} {}", status.code, status.message)),
+        other => WatchFailure::Unreachable(causes(other)),
     }
 }
 

@@ -8,7 +8,7 @@ use kube::runtime::watcher::{Config, Event};
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 
-use super::following::{self, Following, Trouble};
+use super::following::{self, Following, WatchFailure};
 use super::gather::News;
 use super::kinds::Served;
 use super::objects::Objects;
@@ -54,20 +54,20 @@ impl KindWatch {
             self.definitions.mark_unchanged();
             match self.find().await {
                 Ok(resource) => return Ok(resource),
-                Err(Trouble::NotServed) => {
+                Err(WatchFailure::NotServed) => {
                     missing += 1;
                     self.missing(missing).await?;
                 }
-                Err(trouble) => {
+                Err(failure) => {
                     failures += 1;
-                    self.tell(trouble.into()).await?;
+                    self.tell(failure.into()).await?;
                     tokio::time::sleep(following::wait(failures)).await;
                 }
             }
         }
     }
 
-    async fn find(&self) -> Result<ApiResource, Trouble> {
+    async fn find(&self) -> Result<ApiResource, WatchFailure> {
         for version in self.served.versions {
             match self.client.list_api_group_resources(&self.served.api_version(version)).await {
                 Ok(list) if list.resources.iter().any(|one| one.name == self.served.plural) => {
@@ -75,12 +75,12 @@ impl KindWatch {
                 }
                 Ok(_) => {}
                 Err(error) => match following::of(&error) {
-                    Trouble::NotServed => {}
-                    trouble => return Err(trouble),
+                    WatchFailure::NotServed => {}
+                    failure => return Err(failure),
                 },
             }
         }
-        Err(Trouble::NotServed)
+        Err(WatchFailure::NotServed)
     }
 
     /// There is no such kind, for the how-manyeth time; returns when it is worth while to ask again.
@@ -127,9 +127,9 @@ impl KindWatch {
                     self.send(News::Changes(self.served.kind, changes)).await?;
                     if following.is_listed() { Health::Live } else { Health::Listing }
                 }
-                Err(Trouble::NotServed) if self.served.is_custom() => return Ok(()),
-                Err(Trouble::NotServed) => Health::Unreachable("it does not know the kind".into()),
-                Err(trouble) => trouble.into(),
+                Err(WatchFailure::NotServed) if self.served.is_custom() => return Ok(()),
+                Err(WatchFailure::NotServed) => Health::Unreachable("it does not know the kind".into()),
+                Err(failure) => failure.into(),
             };
             if now != health || !now.is_true() {
                 self.tell(now.clone()).await?;

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
 
 use super::config_map::{ConfigMap, Reading};
-use super::following::Trouble;
+use super::following::WatchFailure;
 use super::gather::News;
 use super::mesh_layers::MeshLayers;
 use super::objects::Object;
@@ -100,9 +100,9 @@ pub(super) async fn run(client: Client, mesh: Mesh, news: mpsc::Sender<News>) {
                 let change = mesh.with(|layers| layers.read(at, text.as_deref()));
                 (change, if known == [true, true] { Health::Live } else { Health::Listing })
             }
-            Err(trouble) => {
+            Err(failure) => {
                 known = set(known, at, false);
-                (None, trouble.into())
+                (None, failure.into())
             }
         };
         let name = Kind::MeshConfig.as_str();
@@ -147,7 +147,7 @@ impl Layer {
     }
 
     /// What it says after something has happened to it, which may be what it said before.
-    async fn next(&mut self) -> Result<Option<String>, Trouble> {
+    async fn next(&mut self) -> Result<Option<String>, WatchFailure> {
         match self {
             Self::ConfigMap(reading) => match reading.next().await? {
                 ConfigMap::Data(mut data) => Ok(data.remove(KEY)),
@@ -156,8 +156,8 @@ impl Layer {
             Self::File(texts) => loop {
                 match texts.recv().await {
                     Some(Ok(text)) => return Ok(text),
-                    Some(Err(trouble)) => {
-                        tracing::warn!(cause = %trouble.cause, "the mesh's configuration is not read; what it said before holds");
+                    Some(Err(problem)) => {
+                        tracing::warn!(cause = %problem.cause, "the mesh's configuration is not read; what it said before holds");
                     }
                     None => std::future::pending().await,
                 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::following::Trouble;
+use super::following::WatchFailure;
 
 /// How all watches are; a clone is a handle to the same.
 #[derive(Clone, Default)]
@@ -54,12 +54,12 @@ impl Health {
     }
 }
 
-impl From<Trouble> for Health {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::NotServed => Self::NotServed,
-            Trouble::Forbidden(why) => Self::Forbidden(why),
-            Trouble::Unreachable(why) => Self::Unreachable(why),
+impl From<WatchFailure> for Health {
+    fn from(failure: WatchFailure) -> Self {
+        match failure {
+            WatchFailure::NotServed => Self::NotServed,
+            WatchFailure::Forbidden(why) => Self::Forbidden(why),
+            WatchFailure::Unreachable(why) => Self::Unreachable(why),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Clusters, endpoints and inbound listeners by what users write, at the edges of istiod's rules.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod world;
 
 use model::settings::Compliance;
 use serde_json::{Value, json};
 
-use world::{World, entry, istio, rule, service, slice};
+use common::{World, entry, istio, slice};
+use world::{rule, service};
 
 const UPSTREAM: &str =
     "/typedExtensionProtocolOptions/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

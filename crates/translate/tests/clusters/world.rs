@@ -1,33 +1,19 @@
-//! A mesh and a proxy in it, and what the proxy is told of clusters, endpoints and inbound listeners.
+//! What a proxy is told of clusters and endpoints.
 
 use memo::Shared;
-use mesh::{ClusterProfile, Config, EndpointProfile, ListenerProfile, Member, Snapshot};
-use model::parse::proxy::{Node, parse_node};
-use model::parse::{Context, parse_mesh_config, parse_object};
+use mesh::{ClusterProfile, EndpointProfile, ListenerProfile};
+use model::parse::parse_mesh_config;
 use model::settings::Settings;
-use model::{Change, Key, Kind, Proxy};
+use model::{Key, Kind, Proxy};
 use serde_json::{Value, json};
-use translate::{Memos, clusters, endpoints, listeners};
+use translate::{clusters, endpoints};
 
-/// A mesh and a proxy in it.
-pub(crate) struct World {
-    config: Config,
-    proxy: Shared<Proxy>,
-}
+use crate::common::{World, decode, istio, list, text};
 
 impl World {
-    /// A mesh of these objects, with a sidecar at `10.0.0.1` in namespace `a`.
+    /// A mesh of these objects, seen by a sidecar in namespace `a`.
     pub(crate) fn new(objects: &[Value]) -> Self {
-        let mut world =
-            Self { config: Config::default(), proxy: proxy("sidecar", &json!({})) }.mesh(json!({}));
-        for object in objects {
-            let context = Context { cluster: "Kubernetes".into(), domain: "cluster.local".into() };
-            let parsed = parse_object(object, &context).unwrap();
-            assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
-            let (key, value) = (parsed.key, parsed.value);
-            world.config.apply(Change { key, value, origin: Default::default(), problems: Vec::new() });
-        }
-        world
+        Self::seen_by(proxy("sidecar", &json!({})), objects).mesh(json!({}))
     }
 
     pub(crate) fn mesh(mut self, written: Value) -> Self {
@@ -35,6 +21,7 @@ impl World {
         let key = Key { cluster, kind, namespace: "istio-system".into(), name: "istio".into() };
         let mesh = parse_mesh_config(&written, &key, &mut Vec::new()).unwrap();
         self.config.mesh = Shared::new(mesh);
+        self.apply(&[]);
         self
     }
 
@@ -42,6 +29,7 @@ impl World {
         let mut settings = (*self.config.settings).clone();
         change(&mut settings);
         self.config.settings = Shared::new(settings);
+        self.apply(&[]);
         self
     }
 
@@ -51,16 +39,10 @@ impl World {
         self
     }
 
-    fn member(&self) -> (Snapshot, Member) {
-        let snapshot = Snapshot::default().next(self.config.clone());
-        let member = snapshot.member(&self.proxy);
-        (snapshot, member)
-    }
-
     /// The clusters, outbound ones first.
     pub(crate) fn clusters(&self) -> Vec<Value> {
-        let (snapshot, member) = self.member();
-        let memos = Memos::default();
+        let (snapshot, memos) = (&self.snapshot, &self.memos);
+        let member = snapshot.member(&self.proxy);
         let outbound = clusters::OutboundInputs {
             scope: member.scope.clone(),
             profile: Shared::new(ClusterProfile::of(&member)),
@@ -99,7 +81,8 @@ impl World {
 
     /// The localities of the cluster whose name begins so, from its endpoint resource.
     pub(crate) fn localities(&self, name: &str) -> Vec<String> {
-        let (snapshot, member) = self.member();
+        let (snapshot, memos) = (&self.snapshot, &self.memos);
+        let member = snapshot.member(&self.proxy);
         let inputs = endpoints::Inputs {
             scope: member.scope.clone(),
             profile: Shared::new(EndpointProfile::of(&member)),
@@ -107,7 +90,6 @@ impl World {
             mesh: self.config.mesh.clone(),
             settings: self.config.settings.clone(),
         };
-        let memos = Memos::default();
         let of = |at: usize| {
             let service = &inputs.scope.services[at].service;
             let found = snapshot.endpoints.of(&service.host, &service.namespace);
@@ -122,40 +104,15 @@ impl World {
     pub(crate) fn embedded(&self, name: &str) -> Vec<String> {
         told(&self.of(name, "/loadAssignment"))
     }
-
-    /// A listener by its name.
-    pub(crate) fn listener(&self, name: &str) -> Value {
-        let (snapshot, member) = self.member();
-        let inputs = listeners::Inputs {
-            profile: Shared::new(ListenerProfile::of(&member)),
-            scope: member.scope.clone(),
-            targets: member.targets.clone(),
-            workload_authn: member.authn.clone(),
-            gateway: None,
-            collectors: snapshot.collectors.clone(),
-            facts: snapshot.endpoints.facts.clone(),
-            routes: Shared::default(),
-            mesh: self.config.mesh.clone(),
-            settings: self.config.settings.clone(),
-        };
-        let all = listeners::sidecar(&inputs, &Memos::default().listeners);
-        let named = all.iter().find(|one| &*one.name == name);
-        named.map_or(Value::Null, |one| decode(envoy_api::type_url::LISTENER, one))
-    }
 }
 
+/// A proxy of a known version in namespace `a`.
 fn proxy(kind: &str, metadata: &Value) -> Shared<Proxy> {
-    let id = format!("{kind}~10.0.0.1~client.a~a.svc.cluster.local");
     let mut all = json!({"ISTIO_VERSION": "1.32.0", "CLUSTER_ID": "Kubernetes", "NAMESPACE": "a"});
     for (name, value) in metadata.as_object().into_iter().flatten() {
         all[name] = value.clone();
     }
-    let metadata = all.as_object().cloned().unwrap_or_default();
-    Shared::new(parse_node(&Node { id, metadata, ..Node::default() }).unwrap())
-}
-
-fn decode(url: &'static str, resource: &envoy_api::Resource) -> Value {
-    envoy_api::json::resource(url, &resource.body.to_bytes())
+    crate::common::proxy(kind, "a", &all)
 }
 
 /// Localities, one a line: `priority region/zone/subzone weight: address=weight health …`.
@@ -177,45 +134,9 @@ fn endpoint(one: &Value) -> String {
     if health.is_empty() { address.to_owned() } else { format!("{address}({health})") }
 }
 
-pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-pub(crate) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-/// A Kubernetes Service in namespace `a`; the names of ports tell their protocols.
+/// A Kubernetes Service in namespace `a` with some address.
 pub(crate) fn service(name: &str, ports: &[(&str, u16)]) -> Value {
-    let port = |(name, port): &(&str, u16)| json!({"name": name, "port": port});
-    let ports: Vec<_> = ports.iter().map(port).collect();
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "a", "name": name},
-        "spec": {"clusterIP": "10.1.0.1", "clusterIPs": ["10.1.0.1"], "ports": ports}})
-}
-
-/// The endpoints of a Service: addresses and whether they are ready.
-pub(crate) fn slice(service: &str, port: (&str, u16), endpoints: &[(&str, bool)]) -> Value {
-    let endpoint = |(address, ready): &(&str, bool)| json!({"addresses": [address], "conditions": {"ready": ready, "serving": ready, "terminating": false}});
-    let endpoints: Vec<_> = endpoints.iter().map(endpoint).collect();
-    json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"namespace": "a", "name": service, "labels": {"kubernetes.io/service-name": service}},
-        "endpoints": endpoints, "ports": [{"name": port.0, "port": port.1}]})
-}
-
-/// An object of Istio's networking API in namespace `a`.
-pub(crate) fn istio(kind: &str, name: &str, spec: Value) -> Value {
-    json!({"apiVersion": "networking.istio.io/v1", "kind": kind, "spec": spec,
-        "metadata": {"namespace": "a", "name": name}})
-}
-
-/// A ServiceEntry `<name>.com` with port 80.
-pub(crate) fn entry(name: &str, more: &Value) -> Value {
-    let mut spec = json!({"hosts": [format!("{name}.com")],
-        "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}]});
-    for (field, value) in more.as_object().into_iter().flatten() {
-        spec[field] = value.clone();
-    }
-    istio("ServiceEntry", name, spec)
+    crate::common::service(name, "10.1.0.1", ports)
 }
 
 /// A DestinationRule.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod rules;
 mod world;
 
@@ -9,7 +11,9 @@ use expect_test::{Expect, expect};
 use memo::Shared;
 use model::networking::OutboundMode;
 use serde_json::{Value, json};
-use world::{World, client, describe, entry, istio, list, service, slice};
+
+use common::{World, istio, list, service, slice};
+use world::{client, describe, entry};
 
 fn check(objects: &[Value], expected: Expect) {
     expected.assert_eq(&World::new(objects).told());
@@ -102,7 +106,7 @@ fn one_place_claimed_twice() {
 fn headless_services_are_listened_for_at_each_endpoint_but_the_own() {
     let headless = [
         service("db", "None", &[("tcp", 90)]),
-        slice("db", ("tcp", 90), &["10.0.0.1", "10.0.0.2", "10.0.0.3"]),
+        slice("db", ("tcp", 90), &[("10.0.0.1", true), ("10.0.0.2", true), ("10.0.0.3", true)]),
         service("none-yet", "None", &[("tcp", 91)]),
         entry("anywhere", &[], (92, "TCP")),
     ];
@@ -223,7 +227,7 @@ fn one_more_service_makes_one_more_listener() {
     let mut world = World::new(&services);
     let proxy = client("a", &json!({}));
     let outbound = |world: &World| {
-        let mut all = world.resources(&proxy);
+        let mut all = world.listeners(&proxy);
         all.retain(|one| &*one.name != "virtualInbound");
         all
     };
@@ -238,7 +242,7 @@ fn one_more_service_makes_one_more_listener() {
 fn namespaces_that_see_the_same_share_what_is_decided() {
     let world = World::new(&[service("one", "10.1.0.1", &[("tcp", 90)])]);
     let find = |namespace| {
-        let all = world.resources(&client(namespace, &json!({})));
+        let all = world.listeners(&client(namespace, &json!({})));
         all.iter().find(|one| &*one.name == "10.1.0.1_90").unwrap().clone()
     };
     assert!(find("a") == find("b"));
@@ -250,7 +254,7 @@ fn a_port_of_many_hosts_costs_what_its_hosts_cost() {
         let entries = (0..count).map(|at| entry(&format!("e{at}"), &[], (443, "TLS")));
         let world = World::new(&entries.collect::<Vec<_>>());
         let begin = worked();
-        let found = world.resources(&client("a", &json!({})));
+        let found = world.listeners(&client("a", &json!({})));
         let took = worked() - begin;
         let listener = found.iter().find(|one| &*one.name == "0.0.0.0_443").unwrap();
         assert_eq!(listener.needs.clusters.len(), count);

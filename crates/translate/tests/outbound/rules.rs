@@ -3,7 +3,8 @@
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use super::world::{World, client, entry, istio, list, service};
+use super::common::{World, istio, list, service};
+use super::world::{client, entry};
 
 fn check(objects: &[Value], expected: Expect) {
     expected.assert_eq(&World::new(objects).told());

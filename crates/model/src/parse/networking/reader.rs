@@ -87,6 +87,17 @@ impl<'a> Reader<'a> {
         self.problems.push(problem);
     }
 
+    /// Something that stays and fails visibly, as `outcome` says.
+    pub(in crate::parse) fn fail(
+        &mut self,
+        field: &str,
+        code: &'static str,
+        (detail, outcome): (&'static str, &'static str),
+    ) {
+        let problem = Problem::error(&self.key, code, self.place(field), detail);
+        self.problems.push(problem.with_outcome(outcome));
+    }
+
     /// Something that works, but hardly as meant.
     pub(in crate::parse) fn warn(&mut self, field: &str, code: &'static str, detail: impl Into<Text>) {
         let problem = Problem::warning(&self.key, code, self.place(field), detail);

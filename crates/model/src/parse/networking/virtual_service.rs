@@ -83,7 +83,8 @@ pub(super) fn gateways(reader: &Reader<'_>, written: &[String]) -> Vec<Text> {
 pub(super) fn destination(reader: &mut Reader<'_>, spec: &api::Destination) -> Destination {
     let port = spec.port.as_ref().map(|port| reader.required_port("port.number", port.number));
     if spec.host.is_empty() {
-        reader.leave_out("host", "host-missing", "without a host requests are answered with an error");
+        let told = ("a destination needs a host", "its requests are answered with an error");
+        reader.fail("host", "host-missing", told);
     }
     Destination { host: reader.host(&spec.host), subset: text(&spec.subset), port }
 }
@@ -213,10 +214,10 @@ mod tests {
                 "spec.tls[0].route: a route needs at least one destination [destinations-missing]",
                 "spec.tls[1].match[0].sniHosts: a TLS match needs at least one server name [sni-hosts-missing]",
                 "spec.tls[1].match[0].port: port 99999 is not in the range 1 to 65535 [port-out-of-range]",
-                "spec.tls[1].route[0].destination.host: without a host requests are answered with an error [host-missing]",
+                "spec.tls[1].route[0].destination.host: a destination needs a host [host-missing]",
                 "spec.tcp[0].route[0].destination.port.number: a port from 1 to 65535 is due [port-missing]",
                 "spec.tcp[0].route: no destination has a weight [weights-zero]",
-                "spec.tcp[1].route[0].destination.host: without a host requests are answered with an error [host-missing]",
+                "spec.tcp[1].route[0].destination.host: a destination needs a host [host-missing]",
                 "spec.tcp[1].route[0].weight: weight -1 is negative [weight-negative]",
             ]
         );

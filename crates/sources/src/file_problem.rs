@@ -1,4 +1,4 @@
-//! Files and folders that cannot be read, and why.
+//! What is wrong with files and folders themselves: they cannot be read, or are not watched.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -11,9 +11,9 @@ use crate::File;
 /// The largest file that is read.
 pub(crate) const LARGEST: u64 = 64 << 20;
 
-/// Why something cannot be read, or is not watched.
+/// Why a file or a folder cannot be read, or is not watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct FileProblem {
     /// A stable code in kebab case.
     pub code: &'static str,
     /// The cause, in words.
@@ -39,8 +39,10 @@ pub(crate) enum Extent {
 pub enum Seen {
     /// A file as it was read, or nothing.
     File(File),
+    /// A file that had this name before.
+    Moved(Text, File),
     /// Something that cannot be read, until it is seen to be a file or nothing.
-    Trouble(Text, Trouble),
+    Problem(Text, FileProblem),
 }
 
 impl From<File> for Seen {
@@ -49,7 +51,7 @@ impl From<File> for Seen {
     }
 }
 
-impl Trouble {
+impl FileProblem {
     fn of_file(code: &'static str, cause: impl Into<String>) -> Self {
         Self { code, cause: cause.into(), extent: Extent::File }
     }
@@ -72,23 +74,25 @@ impl Trouble {
     /// As a problem of the file or folder, with what becomes of what it said before.
     pub(crate) fn problem(&self, key: &Key, is_known: bool) -> Problem {
         let Self { code, cause, extent } = self;
-        let detail = match (extent, is_known) {
+        let outcome = match (extent, is_known) {
             (Extent::Nothing, _) => return Problem::warning(key, code, "", cause.as_str()),
-            (Extent::File, true) => format!("{cause}; what it said before is still served"),
-            (_, true) => format!("{cause}; what its files said before is still served"),
-            (_, false) => format!("{cause}; nothing of it is served"),
+            (Extent::File, true) => "what it said before is still served",
+            (_, true) => "what its files said before is still served",
+            (_, false) => "nothing of it is served",
         };
-        Problem::error(key, code, "", detail)
+        Problem::error(key, code, "", cause.as_str()).with_outcome(outcome)
     }
 }
 
 /// The text of a file; `None` if there is none of that name. Only a regular file of a sensible size has a text.
-pub(crate) fn text(path: &Path) -> Result<Option<String>, Trouble> {
+pub(crate) fn text(path: &Path) -> Result<Option<String>, FileProblem> {
     let bytes = match std::fs::metadata(path) {
-        Ok(facts) if !facts.is_file() => return Err(Trouble::of_file("not-a-file", what(facts.file_type()))),
+        Ok(facts) if !facts.is_file() => {
+            return Err(FileProblem::of_file("not-a-file", what(facts.file_type())));
+        }
         Ok(facts) if facts.len() > LARGEST => {
             let cause = format!("the file is larger than {} MiB", LARGEST >> 20);
-            return Err(Trouble::of_file("file-too-large", cause));
+            return Err(FileProblem::of_file("file-too-large", cause));
         }
         Ok(_) => std::fs::read(path),
         Err(error) => Err(error),
@@ -97,11 +101,13 @@ pub(crate) fn text(path: &Path) -> Result<Option<String>, Trouble> {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match std::fs::symlink_metadata(path) {
             Ok(facts) if facts.is_symlink() => {
-                Err(Trouble::of_file("dangling-link", "the link leads to nothing"))
+                Err(FileProblem::of_file("dangling-link", "the link leads to nothing"))
             }
             _ => Ok(None),
         },
-        Err(error) => Err(Trouble::of_file("file-unreadable", format!("the file cannot be read: {error}"))),
+        Err(error) => {
+            Err(FileProblem::of_file("file-unreadable", format!("the file cannot be read: {error}")))
+        }
     }
 }
 
@@ -130,7 +136,7 @@ mod tests {
         std::os::unix::fs::symlink("loop.yaml", path("loop.yaml")).unwrap();
         fs::create_dir(path("folder.yaml")).unwrap();
         fs::File::create(path("large.yaml")).unwrap().set_len(LARGEST + 1).unwrap();
-        let code = |name: &str| text(&path(name)).map_err(|trouble| trouble.code);
+        let code = |name: &str| text(&path(name)).map_err(|problem| problem.code);
         assert_eq!(code("device.yaml"), Err("not-a-file"));
         assert_eq!(code("dangling.yaml"), Err("dangling-link"));
         assert_eq!(code("loop.yaml"), Err("file-unreadable"));
