@@ -99,7 +99,7 @@ pub struct Meta {
     pub created: Created,
     /// Its labels.
     pub labels: crate::Labels,
-    /// Those of its annotations that some rule reads (the ones whose key contains `istio.io`).
+    /// Those of its annotations that some rule reads ([`crate::parse::is_read_annotation`]).
     pub annotations: crate::Labels,
     /// The API version as written, for instance `networking.istio.io/v1`; part of the
     /// `istio.config` metadata that proxies are sent.

@@ -19,6 +19,8 @@ pub struct Namespace {
 pub struct Node {
     /// Identity and the labels that say where it is (`topology.*`, `failure-domain.*`).
     pub meta: Meta,
+    /// The version of its kubelet (`status.nodeInfo.kubeletVersion`), which says what its pods may be; may be empty.
+    pub kubelet: Text,
 }
 
 /// Type of a Service.

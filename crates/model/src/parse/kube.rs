@@ -23,8 +23,9 @@ pub(crate) fn parse(meta: &Meta, object: &Json, problems: &mut Vec<Problem>) -> 
             Value::Namespace(Namespace { meta }.into())
         }
         Kind::Node => {
-            decode::<core::Node>(object, "", &key, problems)?;
-            Value::Node(Node { meta }.into())
+            let node = decode::<core::Node>(object, "", &key, problems)?;
+            let kubelet = node.status.and_then(|status| status.node_info).map(|info| info.kubelet_version);
+            Value::Node(Node { meta, kubelet: kubelet.unwrap_or_default().into() }.into())
         }
         Kind::Service => Value::Service(service(meta, decode(object, "", &key, problems)?, problems).into()),
         Kind::EndpointSlice => Value::EndpointSlice(slice(meta, decode(object, "", &key, problems)?).into()),

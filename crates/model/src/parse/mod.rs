@@ -15,7 +15,7 @@ mod proxy_config;
 
 pub use decode::decode;
 pub use mesh_config::{mesh_as_json, parse_mesh_config, parse_mesh_layers};
-pub use object::{Parsed, parse_object, unread};
+pub use object::{Parsed, is_read_annotation, parse_object, unread};
 
 use crate::Text;
 

@@ -164,6 +164,12 @@ fn is_cluster_wide(kind: Kind) -> bool {
     matches!(kind, Kind::Namespace | Kind::Node)
 }
 
+/// Whether some rule reads an annotation of that name: Istio's, and users and groups of a namespace on OpenShift.
+#[must_use]
+pub fn is_read_annotation(name: &str) -> bool {
+    name.contains("istio.io") || name.starts_with("openshift.io/sa.scc.")
+}
+
 fn meta(object: &Json, kind: Kind, context: &Context) -> Meta {
     let metadata = object.get("metadata").unwrap_or(&Json::Null);
     let namespace = match text(metadata, "namespace") {
@@ -181,7 +187,7 @@ fn meta(object: &Json, kind: Kind, context: &Context) -> Meta {
         key,
         created: created(text(metadata, "creationTimestamp")),
         labels: labels(metadata.get("labels"), |_| true),
-        annotations: labels(metadata.get("annotations"), |key| key.contains("istio.io")),
+        annotations: labels(metadata.get("annotations"), is_read_annotation),
         api_version: text(object, "apiVersion").into(),
     }
 }

@@ -2,6 +2,7 @@
 
 use kube::discovery::ApiResource;
 use model::Kind;
+use model::parse::is_read_annotation;
 use serde_json::{Map, Value as Json};
 
 /// How an API server serves a kind.
@@ -92,11 +93,12 @@ impl Served {
         if let Some(metadata) = object_of("metadata")(object) {
             drop_all(metadata, &["finalizers", "generation", "resourceVersion", "selfLink", "uid"]);
             if let Some(Json::Object(annotations)) = metadata.get_mut("annotations") {
-                annotations.retain(|name, _| name.contains("istio.io"));
+                annotations.retain(|name, _| is_read_annotation(name));
             }
         }
         match self.kind {
-            "Namespace" | "Node" => drop_all(object, &["spec", "status"]),
+            "Namespace" => drop_all(object, &["spec", "status"]),
+            "Node" => trim_node(object),
             "Pod" => trim_pod(object),
             "EndpointSlice" => trim_slice(object),
             _ => {}
@@ -110,6 +112,16 @@ fn object_of(name: &str) -> impl Fn(&mut Map<String, Json>) -> Option<&mut Map<S
 
 fn drop_all(object: &mut Map<String, Json>, fields: &[&str]) {
     object.retain(|field, _| !fields.contains(&field.as_str()));
+}
+
+/// A node's status is its heartbeat, and the version of its kubelet.
+fn trim_node(node: &mut Map<String, Json>) {
+    drop_all(node, &["spec"]);
+    let Some(status) = object_of("status")(node) else { return };
+    status.retain(|field, _| field == "nodeInfo");
+    if let Some(info) = object_of("nodeInfo")(status) {
+        info.retain(|field, _| field == "kubeletVersion");
+    }
 }
 
 /// Most of a pod is how it is run.
@@ -202,6 +214,7 @@ mod tests {
         let endpoints = json!([{"addresses": ["10.0.0.1"], "nodeName": "n", "zone": "z", "conditions":
             {"ready": true, "serving": true, "terminating": false}, "hints": {"forZones": [{"name": "z"}]},
             "targetRef": {"kind": "Pod", "namespace": "n", "name": "p", "uid": "u", "resourceVersion": "2"}}]);
+        let node_info = json!({"kubeletVersion": "v1.33.1", "kernelVersion": "6"});
         let service = json!({"clusterIPs": ["10.1.0.1"], "ports": [{"name": "http", "port": 80}], "selector":
             {"a": "b"}, "externalIPs": ["1.1.1.1"], "internalTrafficPolicy": "Local"});
         for (kind, fields) in [
@@ -214,7 +227,10 @@ mod tests {
                 Kind::Service,
                 json!({"spec": service, "status": {"loadBalancer": {"ingress": [{"ip": "2.2.2.2"}]}}}),
             ),
-            (Kind::Node, json!({"spec": {"podCIDR": "x"}, "status": {"conditions": []}})),
+            (
+                Kind::Node,
+                json!({"spec": {"podCIDR": "x"}, "status": {"conditions": [], "nodeInfo": node_info}}),
+            ),
             (Kind::Namespace, json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}})),
         ] {
             let served = served(kind).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::mesh_config::MeshConfig;
-use model::parse::{Context, parse_mesh_layers};
+use model::parse::{Context, mesh_as_json, parse_mesh_layers};
 use model::{Change, Key, Kind, Origin, Problem, Severity, Text, Value};
 use serde_json::Value as Json;
 
@@ -81,7 +81,9 @@ impl<const N: usize> MeshLayers<N> {
             problems.extend(layer.problems.iter().map(told));
         }
         let line = u32::from(top.is_some());
-        let origin = Arc::new(Origin { file, line, ..Origin::default() });
+        let object =
+            self.good.as_ref().and_then(|_| mesh_as_json(&written)).map(|mesh| mesh.to_string().into());
+        let origin = Arc::new(Origin { file, line, object, ..Origin::default() });
         let value = self.good.clone().map(|mesh| Value::MeshConfig(Arc::new(mesh)));
         Change { key: self.key.clone(), value, origin, problems }
     }
@@ -166,5 +168,14 @@ mod tests {
         assert_eq!(mesh(layers.restore(1, "trustDomain: old")).0, "old");
         assert_eq!(mesh(layers.read(1, Some("trustDomain: new"))).0, "new");
         assert!(layers.restore(1, "trustDomain: old").is_none());
+    }
+
+    #[test]
+    fn all_layers_are_shown_as_one() {
+        let mut layers = layers();
+        assert_eq!(layers.read(0, None).unwrap().origin.object, None);
+        layers.read(0, Some("trustDomain: shared\naccessLogFile: /dev/stdout\n"));
+        let shown = layers.read(1, Some("trustDomain: own")).unwrap().origin.written().unwrap();
+        assert_eq!((&shown["trustDomain"], &shown["accessLogFile"]), (&"own".into(), &"/dev/stdout".into()));
     }
 }
