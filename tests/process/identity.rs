@@ -22,11 +22,11 @@ use tonic_prost::ProstCodec;
 
 use crate::{PATIENCE, Running};
 
-type Root = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Root = CertifiedIssuer<'static, KeyPair>;
 type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// A root, plugged in.
-fn plugged_in(folder: &std::path::Path) -> Root {
+pub(crate) fn plugged_in(folder: &std::path::Path) -> Root {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

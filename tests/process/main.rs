@@ -6,11 +6,13 @@
     reason = "helpers of tests, which are not told from the tests themselves"
 )]
 
+mod api;
 mod clients;
 mod flags;
 mod identity;
 mod injection;
 mod problems;
+mod webhooks;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -39,11 +41,19 @@ impl Running {
     fn start(flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("config")).unwrap();
+        let config = folder.path().join("config");
+        Self::of(folder, &[&["--configDir", config.to_str().unwrap()][..], flags].concat(), environment)
+    }
+
+    /// One of a cluster, which the flags name.
+    fn of_cluster(flags: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::of(tempfile::tempdir().unwrap(), flags, environment)
+    }
+
+    fn of(folder: TempDir, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         fs::write(folder.path().join("mesh.yaml"), "trustDomain: here\n").unwrap();
         let mut child = Command::new(PILOTHOUSE)
             .arg("discovery")
-            .arg("--configDir")
-            .arg(folder.path().join("config"))
             .arg("--meshConfig")
             .arg(folder.path().join("mesh.yaml"))
             .args(["--grpcAddr", "127.0.0.1:0", "--httpAddr", "127.0.0.1:0", "--monitoringAddr", ""])
@@ -127,12 +137,11 @@ fn proxy_status(address: &str) -> Output {
 }
 
 #[test]
-fn settings_that_do_nothing_or_cannot_be_read_are_told_at_the_start() {
+fn settings_that_cannot_be_read_are_told_at_the_start() {
     let running = Running::start(
-        &["--httpsAddr", ":15017", "--secureGRPCAddr", ""],
+        &["--secureGRPCAddr", ""],
         &[("PILOT_DEBOUNCE_AFTER", "soon"), ("PILOT_HTTP10", "maybe"), ("ISTIO_GPRC_MAXRECVMSGSIZE", "10")],
     );
-    running.says("--httpsAddr: nothing is served there");
     running.says("PILOT_HTTP10: 'maybe' cannot be read; false is used");
     running.says("PILOT_DEBOUNCE_AFTER: 'soon' cannot be read; 20ms is used");
     // The limit of requests is the one that was set, far too small for any.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use prometheus::proto::MetricFamily;
+
 use crate::names::Metric;
 
 /// A part of the process that may be asked how it is.
@@ -16,6 +18,8 @@ pub struct Report {
     pub details: Vec<String>,
     /// Its metrics.
     pub numbers: Vec<Number>,
+    /// Metrics that it counts itself, of other names.
+    pub families: Vec<MetricFamily>,
 }
 
 /// One value of a metric.

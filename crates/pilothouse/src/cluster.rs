@@ -114,6 +114,6 @@ pub(crate) fn part(status: Status) -> Part {
         details
             .extend(troubles.into_iter().map(|(trouble, names)| format!("{}: {trouble}", names.join(", "))));
         // Whether there is any state to serve is known without us.
-        Report { is_ready: true, details, numbers }
+        Report { is_ready: true, details, numbers, ..Report::default() }
     })
 }

@@ -6,28 +6,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use identity::Client;
 use model::Change;
 use model::parse::Context;
 use model::settings::Settings;
 use pilothouse::settings;
 use push::{Command, Engine, Handle, Limits};
-use sources::kube::Cluster;
+use sources::kube::{Cluster, Status};
 use sources::{MeshFile, MeshText};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use xds::{Health, Keep, Plain};
 
-use crate::address::ListenAddress;
-use crate::identity::Identity;
+use crate::identity::{House, Identity};
 use crate::logs::Levels;
 use crate::parts::Parts;
+use crate::ports::{PortArguments, Ports};
 use crate::telling::{self, Reports, Start};
 use crate::tolerant::Unknown;
 use crate::usage::Usage;
+use crate::webhooks::{Place, Webhooks};
 use crate::{cluster, control, flags, logs, pages};
 
 /// How the control plane runs; flags have istiod's names.
@@ -41,21 +40,8 @@ pub(crate) struct Arguments {
     mesh_config: Option<PathBuf>,
     #[command(flatten)]
     cluster: cluster::ClusterArguments,
-    /// Plaintext gRPC; empty for none.
-    #[arg(long = "grpcAddr", default_value = ":15010")]
-    grpc: ListenAddress,
-    /// Readiness and debug pages; empty for none.
-    #[arg(long = "httpAddr", default_value = ":8080")]
-    http: ListenAddress,
-    /// Metrics, version and debug pages; empty for none.
-    #[arg(long = "monitoringAddr", default_value = ":15014")]
-    monitoring: ListenAddress,
-    /// Webhooks over TLS; taken, but nothing is served there without a cluster.
-    #[arg(long = "httpsAddr")]
-    https: Option<ListenAddress>,
-    /// gRPC over TLS, with certificates for workloads; by default :15012, without a cluster none.
-    #[arg(long = "secureGRPCAddr")]
-    secure_grpc: Option<ListenAddress>,
+    #[command(flatten)]
+    ports: PortArguments,
     /// The DNS suffix of Kubernetes services.
     #[arg(long, default_value = "cluster.local")]
     domain: String,
@@ -86,8 +72,6 @@ pub(crate) struct Arguments {
     unused: flags::Unused,
 }
 
-/// Where xDS over TLS is served to a cluster, if nothing else is said.
-const SECURE_GRPC: &str = ":15012";
 /// Where MeshConfig is mounted.
 const MESH_CONFIG: &str = "./etc/istio/config/mesh";
 
@@ -110,64 +94,42 @@ pub(crate) fn run(arguments: &Arguments, unknown: &[Unknown]) -> Result<()> {
     result
 }
 
-impl Arguments {
-    /// Listens for xDS over TLS, if that is to be served.
-    async fn secure(&self, has_cluster: bool) -> Result<Option<TcpListener>> {
-        let usual = || has_cluster.then(|| SECURE_GRPC.parse().ok()).flatten();
-        match self.secure_grpc.clone().or_else(usual) {
-            Some(address) => address.listen().await,
-            None => Ok(None),
-        }
-    }
-}
-
 async fn serve(arguments: &Arguments) -> Result<()> {
-    if [&arguments.grpc, &arguments.http, &arguments.monitoring].iter().all(|address| address.is_empty()) {
+    if arguments.ports.are_empty() {
         bail!(Usage("--grpcAddr, --httpAddr and --monitoringAddr are all empty: nothing would be served"));
     }
     let signals = Signals::new()?;
     let source = Source::of(arguments).await?;
-    let client = source.client();
-    tell_unused(arguments);
-    let (settings, process, identity) = settings(arguments);
-    let grpc = arguments.grpc.listen().await?;
-    let secure = arguments.secure(client.is_some()).await?;
-    let http = [arguments.http.listen().await?, arguments.monitoring.listen().await?];
-    let (mut working, handle, told) = work(arguments, source, settings, &process)?;
+    let cluster = source.cluster();
+    let all = All::read(arguments);
+    let ports = arguments.ports.listen(cluster.is_some()).await?;
+    let (mut working, handle, status) = work(arguments, source, all.mesh.clone(), &all.process)?;
     let shutdown = CancellationToken::new();
-    let hooks = push::Discovery::new(handle.clone()).checking_identity(identity.checks_identity);
-    let (server, health) = discovery_server(&hooks, &process).await?;
-    let state = pages::state(&handle, &hooks, &server, (&process, told));
+    let hooks = push::Discovery::new(handle.clone()).checking_identity(all.identity.checks_identity);
+    let (server, health) = discovery_server(&hooks, &all.process).await?;
+    let mut told: Vec<admin::Part> = status.clone().map(cluster::part).into_iter().collect();
+    let has_identity = ports.have_tls() || all.identity.authenticates_plaintext;
+    let identity = has_identity.then(|| {
+        let house = all.house(arguments, cluster.as_ref());
+        Identity::start(&all.identity, house, handle.snapshots.clone(), &mut working)
+    });
+    told.extend(identity.as_ref().map(Identity::part));
+    let webhooks = ports.have_webhooks().then(|| {
+        let place = all.place(arguments, cluster, handle.snapshots.clone());
+        Webhooks::start(&all.injection, place, &mut working)
+    });
+    let webhooks = webhooks.transpose()?;
+    let shown = ports.https.as_ref().and(identity.clone());
+    told.extend(webhooks.as_ref().map(|webhooks| webhooks.part(shown, status)));
+    let templates = webhooks.as_ref().map(Webhooks::templates);
+    let state = pages::state(&handle, &hooks, &server, (&all.process, told, templates));
+    let asked = CancellationToken::new();
     let mut serving = JoinSet::new();
     serving.spawn(report_health(health.clone(), handle.snapshots.clone(), shutdown.clone()));
-    for listener in http.into_iter().flatten() {
-        tracing::info!(address = %listener.local_addr()?, "serving readiness, metrics and debug pages");
-        serving.spawn(pages::serve(listener, state.clone(), arguments.shutdown, shutdown.clone()));
-    }
-    let keep = keep(arguments, &process);
-    let known = (secure.is_some() || identity.authenticates_plaintext).then(|| {
-        let kept = client.as_ref().and_then(|_| arguments.cluster.state());
-        let cluster = (arguments.cluster_id.as_str().into(), client);
-        Identity::start(&identity, cluster, kept, handle.snapshots.clone(), &mut working)
-    });
-    if let (Some(listener), Some(identity)) = (secure, &known) {
-        tracing::info!(address = %listener.local_addr()?, "xDS over TLS will be served");
-        serving.spawn(identity.clone().serve_grpc(listener, server.clone(), keep, shutdown.clone()));
-    }
-    let asked = CancellationToken::new();
     let control = (arguments.control.clone(), state.build.clone());
     serving.spawn(control::serve(control, asked.clone(), shutdown.clone()));
-    if let Some(listener) = grpc {
-        tracing::info!(address = %listener.local_addr()?, "serving xDS in plaintext");
-        match known.filter(|_| identity.authenticates_plaintext) {
-            Some(identity) => {
-                serving.spawn(identity.serve_plain(listener, server, keep, shutdown.clone()));
-            }
-            None => {
-                serving.spawn(xds::serve(listener, Plain, server, keep, shutdown.clone()));
-            }
-        }
-    }
+    let parts = Served { state, server, identity, webhooks };
+    parts.serve(ports, (arguments, &all), &mut serving, &shutdown)?;
     let ended = until_the_end(signals, &mut working, &mut serving, &asked).await;
     tracing::info!("ending: streams are closed, connections get {:?}", arguments.shutdown);
     health.report(false).await;
@@ -180,6 +142,59 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     ended
 }
 
+/// What ports lead to.
+struct Served {
+    state: admin::State,
+    server: xds::Discovery<push::Discovery>,
+    identity: Option<Identity>,
+    webhooks: Option<Webhooks>,
+}
+
+impl Served {
+    /// Serves every port on which somebody listens.
+    fn serve(
+        self,
+        ports: Ports,
+        (arguments, all): (&Arguments, &All),
+        serving: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) -> Result<()> {
+        let keep = keep(arguments, &all.process);
+        let plain = self.webhooks.as_ref().filter(|_| ports.plain_webhooks).map(Webhooks::router);
+        for (listener, more) in [(ports.http, plain), (ports.monitoring, None)] {
+            let Some(listener) = listener else { continue };
+            tracing::info!(address = %listener.local_addr()?, "serving readiness, metrics and debug pages");
+            let router = admin::router(self.state.clone()).merge(more.unwrap_or_default());
+            serving.spawn(pages::serve(listener, router, arguments.shutdown, shutdown.clone()));
+        }
+        if let (Some(listener), Some(identity)) = (ports.secure_grpc, &self.identity) {
+            tracing::info!(address = %listener.local_addr()?, "xDS over TLS will be served");
+            let server = self.server.clone();
+            serving.spawn(identity.clone().serve_grpc(listener, server, keep, shutdown.clone()));
+        }
+        if let (Some(listener), Some(identity), Some(webhooks)) =
+            (ports.https, &self.identity, &self.webhooks)
+        {
+            tracing::info!(address = %listener.local_addr()?, "webhooks will be served over TLS");
+            let keep = Keep { http1: true, max_age: None, ..keep };
+            let router = webhooks.router_of_port();
+            serving.spawn(identity.clone().serve_https(listener, router, keep, shutdown.clone()));
+        }
+        if let Some(listener) = ports.grpc {
+            tracing::info!(address = %listener.local_addr()?, "serving xDS in plaintext");
+            match self.identity.filter(|_| all.identity.authenticates_plaintext) {
+                Some(identity) => {
+                    serving.spawn(identity.serve_plain(listener, self.server, keep, shutdown.clone()));
+                }
+                None => {
+                    serving.spawn(xds::serve(listener, Plain, self.server, keep, shutdown.clone()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Where configuration comes from.
 enum Source {
     Folder(PathBuf),
@@ -187,11 +202,11 @@ enum Source {
 }
 
 impl Source {
-    /// A client of the cluster, if that is what is served.
-    fn client(&self) -> Option<Client> {
+    /// The cluster, if that is what is served.
+    fn cluster(&self) -> Option<Cluster> {
         match self {
             Self::Folder(_) => None,
-            Self::Cluster(cluster) => Some(cluster.client()),
+            Self::Cluster(cluster) => Some(cluster.clone()),
         }
     }
 
@@ -208,24 +223,24 @@ impl Source {
     }
 }
 
-/// Starts what makes views of what the source says; and whoever has something to say of itself.
+/// Starts what makes views of what the source says; and how the watches of a cluster are.
 fn work(
     arguments: &Arguments,
     source: Source,
     settings: Settings,
     process: &settings::Process,
-) -> Result<(Parts, Handle, Vec<admin::Part>)> {
+) -> Result<(Parts, Handle, Option<Status>)> {
     let context = Context { cluster: settings.cluster.clone(), domain: settings.domain.clone() };
     let (engine, handle, inbox) = Engine::new(settings);
     let mut working = Parts::default();
-    let mut told = Vec::new();
+    let mut watched = None;
     let mesh = arguments.mesh_config.as_deref();
     match source {
         Source::Folder(folder) => read(folder, mesh, context, (&mut working, &handle))?,
         Source::Cluster(cluster) => {
             let mesh = mesh.unwrap_or(Path::new(MESH_CONFIG));
             let (changes, status) = cluster.watch(&arguments.cluster.options(mesh, context, process));
-            told.push(cluster::part(status));
+            watched = Some(status);
             working.start("the feed of the cluster", cluster::feed(changes, handle.clone()));
         }
     }
@@ -236,7 +251,7 @@ fn work(
         ended.map_or_else(Into::into, |()| anyhow!("nobody is left to send it anything"))
     });
     working.start("the teller of problems", telling::between(handle.snapshots.clone()));
-    Ok((working, handle, told))
+    Ok((working, handle, watched))
 }
 
 /// Starts to read a folder and the file with MeshConfig.
@@ -257,24 +272,50 @@ fn read(
     Ok(())
 }
 
-/// The switches of the mesh and of this process; what cannot be read is told.
-fn settings(arguments: &Arguments) -> (Settings, settings::Process, settings::Identity) {
-    let environment = settings::environment();
-    let (mut mesh, mut problems) = settings::parse(settings::MESH, &environment);
-    let (process, more) = settings::parse(settings::PROCESS, &environment);
-    let (identity, still_more) = settings::parse(settings::IDENTITY, &environment);
-    problems.extend(more.into_iter().chain(still_more));
-    for problem in problems {
-        tracing::warn!("{problem}");
-    }
-    mesh.domain = arguments.domain.as_str().into();
-    mesh.cluster = arguments.cluster_id.as_str().into();
-    (mesh, process, identity)
+/// All settings, each for the part that uses it.
+struct All {
+    mesh: Settings,
+    process: settings::Process,
+    identity: settings::Identity,
+    injection: settings::Injection,
 }
 
-fn tell_unused(arguments: &Arguments) {
-    if arguments.https.as_ref().is_some_and(|address| !address.is_empty()) {
-        tracing::warn!("--httpsAddr: nothing is served there without a cluster");
+impl All {
+    /// From flags and variables; what cannot be read is told.
+    fn read(arguments: &Arguments) -> Self {
+        let environment = settings::environment();
+        let (mut mesh, mut problems) = settings::parse(settings::MESH, &environment);
+        let (process, of_process) = settings::parse(settings::PROCESS, &environment);
+        let (identity, of_identity) = settings::parse(settings::IDENTITY, &environment);
+        let (injection, of_injection) = settings::parse(settings::INJECTION, &environment);
+        problems.extend([of_process, of_identity, of_injection].into_iter().flatten());
+        for problem in problems {
+            tracing::warn!("{problem}");
+        }
+        mesh.domain = arguments.domain.as_str().into();
+        mesh.cluster = arguments.cluster_id.as_str().into();
+        Self { mesh, process, identity, injection }
+    }
+
+    /// Where identity is at home.
+    fn house(&self, arguments: &Arguments, cluster: Option<&Cluster>) -> House {
+        House {
+            cluster: (self.mesh.cluster.clone(), cluster.map(Cluster::client)),
+            namespace: arguments.cluster.namespace.as_str().into(),
+            revision: self.process.revision.clone(),
+            kept: cluster.and_then(|_| arguments.cluster.state()),
+        }
+    }
+
+    /// Where the webhooks are.
+    fn place(&self, arguments: &Arguments, cluster: Option<Cluster>, snapshots: Snapshots) -> Place {
+        Place {
+            cluster,
+            namespace: arguments.cluster.namespace.clone(),
+            revision: self.process.revision.to_string(),
+            context: Context { cluster: self.mesh.cluster.clone(), domain: self.mesh.domain.clone() },
+            snapshots,
+        }
     }
 }
 

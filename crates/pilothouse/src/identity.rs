@@ -1,11 +1,15 @@
 //! The port over TLS: which certificate it shows, who is let in, and who gets certificates.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
 
+use admin::{Number, Part, Report, names};
 use anyhow::{Context as _, Error, Result, anyhow};
+use axum::Router;
 use identity::{
     Authenticator, Authority, Certificates, Client, Guard, Issuer, Keeper, Lifetimes, Mesh, Places, Renewal,
     Reviews, RootRules, Serving, Showing, Stand, Stats, ask_cluster,
@@ -32,16 +36,30 @@ pub(crate) struct Identity {
     ready: watch::Receiver<Option<Ready>>,
     stats: Arc<Stats>,
     settings: Settings,
-    /// Where what is shown is kept for the next start.
-    kept: Option<PathBuf>,
+    house: House,
 }
 
 /// What there is once an authority was found or made.
 #[derive(Clone)]
 struct Ready {
     serving: Serving,
+    /// None while the cluster, which keeps it, cannot be asked.
+    authority: Option<Authority>,
     authenticator: Authenticator,
     certificates: Option<Certificates>,
+}
+
+/// Where this process runs.
+#[derive(Clone)]
+pub(crate) struct House {
+    /// The cluster's id, and a client of it if there is one.
+    pub(crate) cluster: (Text, Option<Client>),
+    /// The namespace of the control plane: of its names in the DNS and of the root's Secret.
+    pub(crate) namespace: Text,
+    /// The revision, one of its names in the DNS; may be empty.
+    pub(crate) revision: Text,
+    /// The folder in which what this server shows is kept, if it is.
+    pub(crate) kept: Option<PathBuf>,
 }
 
 impl Identity {
@@ -50,16 +68,15 @@ impl Identity {
     /// shows is kept in a folder, if there is one, for a start at which the cluster does not answer.
     pub(crate) fn start(
         settings: &Settings,
-        cluster: (Text, Option<Client>),
-        kept: Option<PathBuf>,
+        house: House,
         snapshots: Snapshots,
         working: &mut Parts,
     ) -> Self {
         let (sender, ready) = watch::channel(None);
-        let identity = Self { ready, stats: Arc::default(), settings: settings.clone(), kept };
-        let house = identity.clone();
+        let identity = Self { ready, stats: Arc::default(), settings: settings.clone(), house };
+        let opening = identity.clone();
         working.start("identity", async move {
-            match house.open(cluster, snapshots, sender).await {
+            match opening.open(snapshots, sender).await {
                 Ok((keeper, renewal, follower)) => tokio::select! {
                     () = keeper.run() => anyhow!("the authority is not kept any more"),
                     () = renewal.run() => anyhow!("the server's certificate is not renewed any more"),
@@ -73,16 +90,16 @@ impl Identity {
 
     async fn open(
         &self,
-        (cluster, client): (Text, Option<Client>),
         mut snapshots: Snapshots,
         known: watch::Sender<Option<Ready>>,
     ) -> Result<(Keeper, Renewal, impl Future<Output = Error> + use<>)> {
         let settings = &self.settings;
+        let (cluster, client) = self.house.cluster.clone();
         let first = snapshots.wait_for(|state| state.generation > 0).await.map(|state| facts(&state));
         let (sender, mesh) = watch::channel(first.context("the mesh's state")?);
         let places = Places {
             folder: settings.folder.as_ref().into(),
-            cluster: client.clone().map(|client| (client, settings.namespace.to_string())),
+            cluster: client.clone().map(|client| (client, self.house.namespace.to_string())),
         };
         let audiences: Vec<String> = settings.audiences.iter().map(ToString::to_string).collect();
         let reviews =
@@ -91,8 +108,9 @@ impl Identity {
         let (issuer, issuers) = watch::channel(None);
         let stats = Arc::clone(&self.stats);
         let certificates = settings.issues.then(|| Certificates::new(issuers, authenticator.clone(), stats));
-        let ready = |serving| Ready {
+        let ready = |serving, authority| Ready {
             serving,
+            authority,
             authenticator: authenticator.clone(),
             certificates: certificates.clone(),
         };
@@ -104,23 +122,29 @@ impl Identity {
             Err(_) => {
                 earlier = self.kept(&mesh.borrow());
                 if let Some((serving, _)) = &earlier {
-                    known.send_replace(Some(ready(serving.clone())));
+                    known.send_replace(Some(ready(serving.clone(), None)));
                 }
                 opening.await
             }
         };
         let (authority, keeper) = opened?;
-        let stand = stand(settings, self.kept.as_deref());
+        let stand = self.stand();
         let (serving, renewal) = Serving::new(authority.clone(), mesh, stand, earlier)?;
         let lifetimes = Lifetimes { default: settings.default_lifetime, max: settings.max_lifetime };
-        issuer.send_replace(Some(Issuer::new(authority, lifetimes)));
-        known.send_replace(Some(ready(serving)));
+        issuer.send_replace(Some(Issuer::new(authority.clone(), lifetimes)));
+        known.send_replace(Some(ready(serving, Some(authority))));
         Ok((keeper, renewal, follow(snapshots, sender)))
+    }
+
+    fn stand(&self) -> Stand {
+        let House { namespace, revision, kept, .. } = self.house.clone();
+        let Settings { hosts, root_lifetime: lifetime, .. } = self.settings.clone();
+        Stand { namespace, revision, hosts, lifetime, kept }
     }
 
     /// What the last process showed, while nobody can be asked for the authority.
     fn kept(&self, mesh: &Mesh) -> Option<(Serving, Showing)> {
-        match Serving::kept(&stand(&self.settings, self.kept.as_deref()), mesh, &self.stats) {
+        match Serving::kept(&self.stand(), mesh, &self.stats) {
             Ok(Some(kept)) => {
                 tracing::warn!(
                     "the authority cannot be asked: this server shows the certificate that it kept, and nobody gets a new one"
@@ -169,6 +193,83 @@ impl Identity {
         let Some(ready) = until(&shutdown, self.ready()).await else { return };
         xds::serve(listener, Plain, Guard::new(server, Some(ready.authenticator)), keep, shutdown).await;
     }
+
+    /// Serves HTTP over TLS to whoever comes; no certificate is asked for.
+    pub(crate) async fn serve_https(
+        self,
+        listener: TcpListener,
+        router: Router,
+        keep: Keep,
+        shutdown: CancellationToken,
+    ) {
+        let Some(ready) = until(&shutdown, self.ready()).await else { return };
+        let tls = Tls::new(ready.serving.https, identity::known);
+        xds::serve(listener, tls, router, keep, shutdown).await;
+    }
+
+    /// Whether there is a certificate to show.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.borrow().is_some()
+    }
+
+    /// Its counters, and until when the authority holds.
+    pub(crate) fn part(&self) -> Part {
+        let identity = self.clone();
+        Arc::new(move || Report { is_ready: true, numbers: identity.numbers(), ..Report::default() })
+    }
+
+    fn numbers(&self) -> Vec<Number> {
+        let mut numbers = counters(&self.stats);
+        let Some(authority) = self.ready.borrow().as_ref().and_then(|ready| ready.authority.clone()) else {
+            return numbers;
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (root, own) = authority.ends();
+        for (metrics, end) in [
+            ([names::ROOT_EXPIRY, names::ROOT_SECONDS], root),
+            ([names::CHAIN_EXPIRY, names::CHAIN_SECONDS], own.unwrap_or(root)),
+        ] {
+            let values = [end as f64, end as f64 - now.as_secs_f64()];
+            numbers.extend(metrics.into_iter().zip(values).map(|(metric, value)| number(metric, &[], value)));
+        }
+        numbers
+    }
+}
+
+fn number(metric: names::Metric, labels: &[(&'static str, &str)], value: f64) -> Number {
+    let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Number { metric, labels, value }
+}
+
+/// Under istiod's names, where it has them (istiod-surface 10.3).
+fn counters(stats: &Stats) -> Vec<Number> {
+    let of = |metric, labels: &[_], counter: &AtomicU64| number(metric, labels, counter.load(Relaxed) as f64);
+    let refused = &stats.refused;
+    let mut numbers = vec![
+        of(names::CERTIFICATE_REQUESTS, &[], &stats.requests),
+        of(names::CERTIFICATES, &[], &stats.issued),
+        of(names::UNREADABLE_REQUESTS, &[], &refused.request),
+        of(names::STRANGERS, &[], &stats.strangers),
+        of(names::STRANGE_STREAMS, &[], &stats.strange_streams),
+        of(names::FOREIGN_CERTIFICATES, &[], &stats.foreign),
+        of(names::FAILED_RENEWALS, &[], &stats.failed_renewals),
+    ];
+    for (error, counter) in [
+        ("TTL_ERROR", &refused.lifetime),
+        ("CERT_GEN_ERROR", &refused.signing),
+        ("OVERLOAD", &refused.overload),
+    ] {
+        numbers.push(of(names::UNSIGNED_REQUESTS, &[("error", error)], counter));
+    }
+    for (result, counter) in [
+        ("asked", &stats.reviews),
+        ("refused", &stats.review_refusals),
+        ("unanswered", &stats.review_failures),
+        ("known", &stats.known_tokens),
+    ] {
+        numbers.push(of(names::TOKENS, &[("result", result)], counter));
+    }
+    numbers
 }
 
 /// What this comes to, or nothing if the process is told to end before.
@@ -193,16 +294,6 @@ fn rules(settings: &Settings, mesh: &Mesh) -> RootRules {
         lifetime: settings.root_lifetime,
         check_interval: settings.check_interval,
         renewed_at_percent: settings.renewed_at_percent,
-    }
-}
-
-fn stand(settings: &Settings, kept: Option<&Path>) -> Stand {
-    Stand {
-        namespace: settings.namespace.clone(),
-        revision: settings.revision.clone(),
-        hosts: settings.hosts.clone(),
-        lifetime: settings.root_lifetime,
-        kept: kept.map(Path::to_owned),
     }
 }
 

@@ -14,6 +14,7 @@ mod logs;
 mod output;
 mod pages;
 mod parts;
+mod ports;
 mod proxy_status;
 mod request;
 mod tag;
@@ -22,6 +23,7 @@ mod tolerant;
 mod translate;
 mod usage;
 mod version;
+mod webhooks;
 
 use std::ffi::OsStr;
 use std::path::Path;

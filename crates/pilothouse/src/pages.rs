@@ -1,9 +1,11 @@
 //! The HTTP ports: readiness, version, metrics and debug pages.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use admin::{Access, Build, Part, State};
+use admin::{Access, Build, Part, State, Templates};
+use axum::Router;
 use pilothouse::settings::Process;
 use push::Handle;
 use tokio::net::TcpListener;
@@ -16,7 +18,7 @@ pub(crate) fn state(
     engine: &Handle,
     hooks: &push::Discovery,
     server: &xds::Discovery<push::Discovery>,
-    (process, parts): (&Process, Vec<Part>),
+    (process, parts, templates): (&Process, Vec<Part>, Option<Arc<Templates>>),
 ) -> State {
     let state = State {
         engine: engine.clone(),
@@ -35,7 +37,7 @@ pub(crate) fn state(
             by_namespace: process.debug_by_namespace,
             namespaces: process.debug_namespaces.iter().cloned().collect(),
         },
-        templates: None,
+        templates,
     };
     let shown = state.clone();
     hooks.inspect_by(move |question| admin::answer(&shown, question));
@@ -43,8 +45,13 @@ pub(crate) fn state(
 }
 
 /// Serves the pages until `shutdown`; then requests that are being answered get `grace`.
-pub(crate) async fn serve(listener: TcpListener, state: State, grace: Duration, shutdown: CancellationToken) {
-    let service = admin::router(state).into_make_service_with_connect_info::<SocketAddr>();
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    grace: Duration,
+    shutdown: CancellationToken,
+) {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let ended = shutdown.clone();
     let server = axum::serve(listener, service).with_graceful_shutdown(ended.cancelled_owned());
     let cut_off = async {

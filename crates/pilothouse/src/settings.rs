@@ -145,8 +145,10 @@ settings! {
 }
 
 mod identity;
+mod injection;
 
 pub use self::identity::{IDENTITY, Identity};
+pub use self::injection::{INJECTION, Injection};
 
 /// This process's variables; what is no text is left out.
 pub fn environment() -> BTreeMap<String, String> {
@@ -225,6 +227,7 @@ mod tests {
         check(MESH);
         check(PROCESS);
         check(IDENTITY);
+        check(INJECTION);
     }
 
     fn environment<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {

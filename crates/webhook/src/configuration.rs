@@ -31,6 +31,7 @@ pub struct Configuration {
     pub(crate) aliases: BTreeMap<String, Vec<String>>,
     pub(crate) annotations: BTreeMap<String, String>,
     templates: BTreeMap<String, Arc<Template>>,
+    texts: BTreeMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -76,7 +77,13 @@ impl Configuration {
             aliases: written.aliases.unwrap_or_default(),
             annotations: written.injected_annotations.unwrap_or_default(),
             templates: templates.iter().map(parsed).collect::<Result<_, _>>()?,
+            texts: templates,
         })
+    }
+
+    /// The templates as they are written, by name.
+    pub fn texts(&self) -> &BTreeMap<String, String> {
+        &self.texts
     }
 
     /// The same as an offline injection sees it: pods are injected unless they say no, by one template.

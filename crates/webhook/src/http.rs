@@ -32,10 +32,21 @@ pub struct State {
 
 /// `/inject` and `/validate`, each with anything below it.
 pub fn router(state: State) -> Router {
+    injection(state.clone()).merge(admission(state))
+}
+
+/// `/inject` alone.
+pub fn injection(state: State) -> Router {
     Router::new()
         .route("/inject", any(inject))
         .route("/inject/", any(inject))
         .route("/inject/{*rest}", any(inject))
+        .with_state(state)
+}
+
+/// `/validate` alone.
+pub fn admission(state: State) -> Router {
+    Router::new()
         .route("/validate", any(validate))
         .route("/validate/", any(validate))
         .route("/validate/{*rest}", any(validate))

@@ -35,7 +35,7 @@ mod yaml;
 pub use configuration::Configuration;
 pub use engine::Environment;
 pub use error::Error;
-pub use http::{State, router};
+pub use http::{State, admission, injection, router};
 pub use injector::{Injected, Injector, Outcome, Settings, Surroundings};
 pub use mesh::Mesh;
 pub use pod::{Decision, NativeSidecars, Nodes, is_system_namespace};

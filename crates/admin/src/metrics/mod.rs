@@ -43,12 +43,17 @@ fn collect(state: &State, remembered: &Remembered) -> Vec<MetricFamily> {
     mesh::collect(state, &mut families);
     families.add_all(&remembered.of_mesh(&snapshot));
     proxies::collect(state, &snapshot, remembered, &mut families);
-    for number in state.parts.iter().flat_map(|part| part().numbers) {
-        let labels: Vec<(&str, &str)> =
-            number.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        families.put(number.metric, &labels, number.value);
+    let mut counted = Vec::new();
+    for report in state.parts.iter().map(|part| part()) {
+        for number in report.numbers {
+            let labels: Vec<(&str, &str)> =
+                number.labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            families.put(number.metric, &labels, number.value);
+        }
+        counted.extend(report.families);
     }
-    families.finish()
+    counted.extend(families.finish());
+    counted
 }
 
 fn program(state: &State, families: &mut Families) {

@@ -9,11 +9,26 @@ use super::names::ALL;
 use super::{Remembered, text};
 use crate::testing::{Mesh, until};
 
-#[test]
-fn names_of_metrics() {
-    let mut names: Vec<&str> = ALL.iter().map(|metric| metric.name).collect();
+/// Names of our own, or of istiod's.
+fn names(is_ours: bool) -> String {
+    let names = ALL.iter().map(|metric| metric.name);
+    let mut names: Vec<&str> = names.filter(|name| name.starts_with("pilothouse_") == is_ours).collect();
     names.sort_unstable();
+    names.join("\n")
+}
+
+#[test]
+fn names_of_istiods_metrics() {
     expect![[r#"
+        citadel_server_authentication_failure_count
+        citadel_server_cert_chain_expiry_seconds
+        citadel_server_cert_chain_expiry_timestamp
+        citadel_server_csr_count
+        citadel_server_csr_parsing_err_count
+        citadel_server_csr_sign_err_count
+        citadel_server_root_cert_expiry_seconds
+        citadel_server_root_cert_expiry_timestamp
+        citadel_server_success_cert_issuance_count
         endpoint_no_pod
         istio_build
         istiod_uptime_seconds
@@ -50,9 +65,18 @@ fn names_of_metrics() {
         pilot_xds_pushes
         pilot_xds_rds_reject
         pilot_xds_recv_max
-        pilot_xds_send_time
+        pilot_xds_send_time"#]]
+    .assert_eq(&names(false));
+}
+
+#[test]
+fn names_of_metrics_of_our_own() {
+    expect![[r#"
         pilothouse_changes_without_effect_total
         pilothouse_config_age_seconds
+        pilothouse_failed_renewals_total
+        pilothouse_foreign_certificates_total
+        pilothouse_injection_config_refused
         pilothouse_memo_entries
         pilothouse_plans_made_total
         pilothouse_plans_reused_total
@@ -64,10 +88,12 @@ fn names_of_metrics() {
         pilothouse_sets
         pilothouse_snapshot_generation
         pilothouse_state_age_seconds
+        pilothouse_strange_streams_total
+        pilothouse_tokens_total
         pilothouse_views_seconds
         pilothouse_watch_errors_total
         pilothouse_watch_live"#]]
-    .assert_eq(&names.join("\n"));
+    .assert_eq(&names(true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

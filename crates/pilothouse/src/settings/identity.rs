@@ -11,8 +11,6 @@ use super::{Field, Setting};
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each field is a variable of the table, where it is described")]
 pub struct Identity {
-    pub namespace: Text,
-    pub revision: Text,
     pub hosts: Vec<Text>,
     pub folder: Text,
     pub key_bits: u32,
@@ -32,8 +30,6 @@ impl Default for Identity {
     fn default() -> Self {
         let (root, leaf) = (RootRules::default(), Lifetimes::default());
         Self {
-            namespace: "istio-system".into(),
-            revision: "default".into(),
             hosts: Vec::new(),
             folder: "./etc/cacerts".into(),
             key_bits: root.key_bits,
@@ -54,8 +50,6 @@ impl Default for Identity {
 settings! {
     /// Settings of identity, in the order in which they are listed to people.
     IDENTITY of Identity:
-    "POD_NAMESPACE" Word namespace "istio-system" "The namespace of this process: of its names in the DNS and of the root's Secret."
-    "REVISION" Word revision "default" "The revision of this process: one of its names in the DNS."
     "ISTIOD_CUSTOM_HOST" List hosts "" "Further names in the DNS under which this process is called."
     "ROOT_CA_DIR" Word folder "./etc/cacerts" "The folder in which an authority may be plugged in; read again when it changes."
     "CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE" Number key_bits "2048" "Bits of the key of a root that is made."

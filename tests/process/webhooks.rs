@@ -1,0 +1,162 @@
+//! Both webhooks as an API server meets them: over TLS, with what the cluster's ConfigMap says now.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::api::Api;
+use crate::identity::{Root, plugged_in};
+use crate::{PATIENCE, Running, get};
+
+const MAP: &str = "istio-sidecar-injector-r1";
+const VALUES: &str = r#"{"global": {"hub": "hub", "tag": "1"}}"#;
+/// The name by which the API server calls a revision's Service.
+const HOST: &str = "istiod-r1.mesh.svc";
+
+fn config(image: &str) -> String {
+    format!(
+        "policy: enabled\ntemplates:\n  sidecar: |\n    spec:\n      containers:\n      - name: istio-proxy\n        \
+         image: {image}\n        args: [{{{{ .MeshConfig.TrustDomain }}}}]\n"
+    )
+}
+
+/// A port, and who calls it.
+struct Webhooks {
+    address: String,
+    client: TlsConnector,
+}
+
+impl Webhooks {
+    fn new(address: String, root: &Root) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(root.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let client = builder.with_root_certificates(roots).with_no_client_auth();
+        Self { address, client: Arc::new(client).into() }
+    }
+
+    /// Status and body of the answer.
+    async fn call(&self, method: &str, path: &str, kind: &str, body: &str) -> (u16, String) {
+        let socket = TcpStream::connect(&self.address).await.unwrap();
+        let mut stream = self.client.connect(HOST.try_into().unwrap(), socket).await.unwrap();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: \
+             {length}\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // A server that closes without a last word is none of this test's business.
+        let _ = stream.read_to_string(&mut answer).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    async fn review(&self, path: &str, object: Value) -> Value {
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "request": {"uid": "u", "operation": "CREATE", "namespace": "shop", "object": object}});
+        let (status, answer) = self.call("POST", path, "application/json", &review.to_string()).await;
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str::<Value>(&answer).unwrap()["response"].clone()
+    }
+
+    /// What an injected pod is, as the patch says it.
+    async fn injected(&self) -> String {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+            "spec": {"containers": [{"name": "a", "image": "i"}]}});
+        let answer = self.review("/inject/cluster/c1", pod).await;
+        let patch = answer["patch"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        String::from_utf8(base64::engine::general_purpose::STANDARD.decode(patch).unwrap()).unwrap()
+    }
+
+    async fn until_injected_with(&self, part: &str) {
+        let waiting = async {
+            while !self.injected().await.contains(part) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("never injected with {part}"));
+    }
+}
+
+/// A control plane of the cluster, where it serves webhooks and where its pages.
+fn start(folder: &std::path::Path, kubeconfig: &std::path::Path) -> (Running, String, String) {
+    let flags = ["--kubeconfig", kubeconfig.to_str().unwrap(), "-n", "mesh", "--httpsAddr", "127.0.0.1:0"];
+    let flags = [&flags[..], &["--secureGRPCAddr", ""]].concat();
+    let environment = [("REVISION", "r1"), ("ROOT_CA_DIR", folder.to_str().unwrap())];
+    let running = Running::of_cluster(&flags, &environment);
+    let [pages, webhooks] = running
+        .says_all(["serving readiness", "webhooks will be served over TLS"])
+        .map(|line| line.rsplit_once("address=").unwrap().1.to_owned());
+    (running, webhooks, pages)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_are_injected_with_what_the_config_map_says_and_a_broken_one_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = plugged_in(folder.path());
+    let (api, kubeconfig) = Api::start(folder.path(), MAP).await;
+    api.put(&[("config", &config("one")), ("values", VALUES)]);
+    let (running, address, pages) = start(folder.path(), &kubeconfig);
+    running.says("injection: ConfigMap mesh/istio-sidecar-injector-r1 is taken");
+    let webhooks = Webhooks::new(address, &root);
+
+    let injected = webhooks.injected().await;
+    for part in [r#""image":"one""#, r#""args":["here"]"#, r#""value":"c1""#, r#"\"revision\":\"r1\""#] {
+        assert!(injected.contains(part), "{part}: {injected}");
+    }
+    assert_eq!(webhooks.call("POST", "/inject", "application/json", "").await.0, 400);
+    assert_eq!(webhooks.call("POST", "/inject", "text/plain", "{}").await.0, 415);
+    assert_eq!(webhooks.call("GET", "/nonsense", "", "").await.0, 404);
+    assert_eq!(webhooks.call("GET", "/ready", "", "").await.0, 200);
+    let rule = json!({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+        "metadata": {"name": "a"}, "spec": {"host": ""}});
+    let answer = webhooks.review("/validate", rule).await;
+    assert_eq!(answer["allowed"], false, "{answer}");
+
+    api.put(&[("config", &config("two")), ("values", VALUES)]);
+    webhooks.until_injected_with(r#""image":"two""#).await;
+    api.put(&[("config", &config("{{ nonsense }}")), ("values", VALUES)]);
+    let told = running.says("what it said before holds");
+    assert!(told.contains("template \"sidecar\" cannot be parsed"), "{told}");
+    assert!(webhooks.injected().await.contains(r#""image":"two""#));
+
+    let metrics = get(&pages, "/metrics");
+    let counted =
+        ["sidecar_injection_requests_total ", "galley_validation_failed{", "citadel_server_csr_count 0"];
+    for line in counted.into_iter().chain(["pilothouse_injection_config_refused 1"]) {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert!(get(&pages, "/ready").contains("injection: template \"sidecar\" cannot be parsed"));
+    assert!(get(&pages, "/debug/inject").contains("image: two"));
+    assert!(get(&pages, "/debug/mesh").contains(r#""trustDomain":"here""#));
+    api.put(&[("config", &config("three")), ("values", VALUES)]);
+    running.says("this is not wrong any more");
+    webhooks.until_injected_with(r#""image":"three""#).await;
+    assert!(running.end());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_config_map_nothing_is_injected_and_the_rest_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = plugged_in(folder.path());
+    let (api, kubeconfig) = Api::start(folder.path(), MAP).await;
+    let (running, address, pages) = start(folder.path(), &kubeconfig);
+    running.says("there is none; no pod can be injected");
+    let webhooks = Webhooks::new(address, &root);
+    assert_eq!(webhooks.call("POST", "/inject", "application/json", "{}").await.0, 503);
+    let ready = get(&pages, "/ready");
+    assert!(ready.starts_with("HTTP/1.1 200 ") && ready.contains("no pod can be injected"), "{ready}");
+    api.put(&[("config", &config("one")), ("values", VALUES)]);
+    running.says("is taken");
+    webhooks.until_injected_with(r#""image":"one""#).await;
+}
