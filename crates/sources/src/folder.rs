@@ -22,7 +22,7 @@ pub struct File {
 
 /// What a folder says, file by file.
 ///
-/// Of two objects with one name the first path wins. An object whose document has broken keeps its last
+/// Of two objects with one name the first path wins, of those that are of use. An object whose document has broken keeps its last
 /// good value; where a document is no YAML at all, so do all objects of the file that are not seen again. A file that
 /// has moved takes along what it said.
 pub struct Folder {
@@ -121,17 +121,29 @@ impl Folder {
         }
     }
 
-    /// The newest state of one object, by the first path that has it.
+    /// The newest state of one object, by the first path that has it and is of use.
     fn change(&self, key: &Key) -> Change {
         let holders = self.holders.get(key).into_iter().flatten();
-        let mut found = holders.filter_map(|path| self.files.get(path)?.get(key));
-        let Some(winner) = found.next() else {
+        let found: Vec<&Object> = holders.filter_map(|path| self.files.get(path)?.get(key)).collect();
+        let of_use = found.iter().position(|object| object.value.is_some()).unwrap_or_default();
+        let Some(winner) = found.get(of_use) else {
             return Change { key: key.clone(), value: None, origin: Arc::default(), problems: Vec::new() };
         };
         let mut problems = winner.problems.clone();
-        problems.extend(found.map(|loser| duplicate(key, &winner.origin, &loser.origin)));
+        for (_, loser) in found.iter().enumerate().filter(|(at, _)| *at != of_use) {
+            problems.push(duplicate(key, &winner.origin, &loser.origin));
+            if loser.value.is_none() {
+                problems.extend(loser.problems.iter().map(|problem| elsewhere(problem, &loser.origin)));
+            }
+        }
         Change { key: key.clone(), value: winner.value.clone(), origin: winner.origin.clone(), problems }
     }
+}
+
+/// A problem of an object whose file is not that of its name.
+fn elsewhere(problem: &Problem, origin: &Origin) -> Problem {
+    let file = problem.file.clone().or_else(|| Some(origin.file.clone()));
+    Problem { file, ..problem.clone() }
 }
 
 /// Told of the one that does not count, whose author looks for it.
@@ -179,6 +191,26 @@ mod tests {
         assert_eq!(told, expected);
         let gone = folder.update([File { path: "a.yaml".into(), text: None }]);
         assert_eq!(&*gone[0].origin.file, "b.yaml");
+    }
+
+    #[test]
+    fn a_broken_object_takes_no_name_from_a_good_one() {
+        let sidecar = |spec: &str| {
+            let head = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\n";
+            format!("{head}spec: {spec}\n")
+        };
+        let mut folder = folder();
+        folder.update([file("b.yaml", &sidecar("{}"))]);
+        let both = folder.update([file("a.yaml", &sidecar("{egress: 1}"))]);
+        assert_eq!(shape(&both), ["a true duplicate-name:1,wrong-type:4"]);
+        assert_eq!(&*both[0].origin.file, "b.yaml");
+        let told = both[0].problems[1].located(&both[0].origin.file, 0);
+        assert!(told.starts_with("a.yaml:4: Sidecar default/a: spec.egress: "), "{told}");
+        let mended = folder.update([file("a.yaml", &sidecar("{}"))]);
+        assert_eq!(
+            (shape(&mended), &*mended[0].origin.file),
+            (vec!["a true duplicate-name:1".into()], "a.yaml")
+        );
     }
 
     #[test]
@@ -261,6 +293,19 @@ mod tests {
         // Words of the user's own say nothing of what becomes of it.
         assert_eq!(end(rule("{egress: [{hosts: [ignored]}]}")), "the field is left out, the rest is served");
         assert_eq!(end("a: [".into()), "what the file said before is still served");
+    }
+
+    #[test]
+    fn what_is_told_of_a_second_object_of_one_name_is_of_that_one() {
+        let head = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\n";
+        let twice = format!("{head}spec: {{egress: 1}}\n---\n{head}");
+        let changes = folder().update([file("a.yaml", &twice)]);
+        let problems = changes[0].problems.iter();
+        let told: Vec<_> =
+            problems.map(|one| (one.code, one.outcome.as_deref().unwrap_or_default())).collect();
+        let expected =
+            [("wrong-type", "the object is not served"), ("duplicate-name", "this one is not served")];
+        assert_eq!(told, expected);
     }
 
     #[test]
