@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use xds::{Health, Keep, Plain};
 
+use crate::controllers::Controllers;
 use crate::identity::{House, Identity};
 use crate::logs::Levels;
 use crate::parts::Parts;
@@ -128,6 +129,10 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     serving.spawn(report_health(health.clone(), handle.snapshots.clone(), shutdown.clone()));
     let control = (arguments.control.clone(), state.build.clone());
     serving.spawn(control::serve(control, asked.clone(), shutdown.clone()));
+    let controllers = Controllers::of(identity.as_ref(), &all.process, &handle.snapshots);
+    if let Some(controllers) = controllers {
+        serving.spawn(controllers.serve(shutdown.clone()));
+    }
     let parts = Served { state, server, identity, webhooks };
     parts.serve(ports, (arguments, &all), &mut serving, &shutdown)?;
     let ended = until_the_end(signals, &mut working, &mut serving, &asked).await;

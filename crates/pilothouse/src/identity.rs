@@ -159,6 +159,19 @@ impl Identity {
         }
     }
 
+    /// Where this process runs, and whether workloads get certificates here.
+    pub(crate) fn house(&self) -> (&House, bool) {
+        (&self.house, self.settings.issues)
+    }
+
+    /// The authority, once it is known; `None` if there will be none.
+    pub(crate) async fn authority(&self) -> Option<Authority> {
+        let mut ready = self.ready.clone();
+        let has_authority = |ready: &Option<Ready>| ready.as_ref().is_some_and(|one| one.authority.is_some());
+        let seen = ready.wait_for(has_authority).await.ok()?;
+        seen.as_ref()?.authority.clone()
+    }
+
     async fn ready(&self) -> Option<Ready> {
         self.ready.clone().wait_for(Option::is_some).await.ok()?.clone()
     }

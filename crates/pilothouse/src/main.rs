@@ -6,6 +6,7 @@ mod bootstrap;
 mod cluster;
 mod completion;
 mod control;
+mod controllers;
 mod discovery;
 mod flags;
 mod identity;

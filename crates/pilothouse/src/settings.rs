@@ -144,9 +144,11 @@ settings! {
     "COMPLIANCE_POLICY" Compliance compliance "" "The regulation that TLS of proxies has to keep: fips-140-2, fips-140-3 or pqc."
 }
 
+mod controllers;
 mod identity;
 mod injection;
 
+pub use self::controllers::{CONTROLLERS, Controllers};
 pub use self::identity::{IDENTITY, Identity};
 pub use self::injection::{INJECTION, Injection};
 
@@ -228,6 +230,7 @@ mod tests {
         check(PROCESS);
         check(IDENTITY);
         check(INJECTION);
+        check(CONTROLLERS);
     }
 
     fn environment<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {

@@ -7,6 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use controllers::tags::{Tag, Tags, connect};
 use serde_json::{Value, json};
 
+use crate::output;
+
 /// Names for revisions that namespaces can be labelled with (`istio.io/rev`); moving the name moves them all.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -89,19 +91,22 @@ async fn answer(arguments: &Arguments) -> Result<()> {
     let Cluster { kubeconfig, context, namespace } = &arguments.cluster;
     let tags = Tags::new(connect(kubeconfig.as_deref(), context.as_deref()).await?, namespace);
     match &arguments.command {
-        Command::List { output } => print!("{}", listed(&tags.list().await?, *output)?),
+        Command::List { output } => said(&listed(&tags.list().await?, *output)?),
         Command::Set { tag, revision, overwrite, dry_run: true, output } => {
-            print!("{}", written(&tags.objects(tag, revision, *overwrite).await?, *output)?);
+            said(&written(&tags.objects(tag, revision, *overwrite).await?, *output)?)
         }
         Command::Set { tag, revision, overwrite, .. } => {
             tags.set(tag, revision, *overwrite).await?;
-            println!(
+            said(&format!(
                 "The tag {tag} stands for revision {revision}. Namespaces are of it by the label istio.io/rev={tag}."
-            );
+            ))
         }
-        Command::Remove { tag, skip_confirmation } => remove(&tags, tag, *skip_confirmation).await?,
+        Command::Remove { tag, skip_confirmation } => remove(&tags, tag, *skip_confirmation).await,
     }
-    Ok(())
+}
+
+fn said(text: &str) -> Result<()> {
+    output::print(text.trim_end_matches('\n'))
 }
 
 async fn remove(tags: &Tags, tag: &str, whoever_uses_it: bool) -> Result<()> {
@@ -113,8 +118,7 @@ async fn remove(tags: &Tags, tag: &str, whoever_uses_it: bool) -> Result<()> {
         );
     }
     tags.remove(tag).await?;
-    println!("The tag {tag} is removed.");
-    Ok(())
+    said(&format!("The tag {tag} is removed."))
 }
 
 fn listed(tags: &[Tag], format: Format) -> Result<String> {

@@ -1,9 +1,7 @@
 //! Revision tags: names for revisions that namespaces can be labelled with, kept in the very objects that istioctl keeps
 //! them in (istiod-surface 3.5).
 
-mod error;
 mod objects;
-mod store;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,8 +11,8 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use model::revision::{DEFAULT, REVISION, TAG};
 use serde_json::Value;
 
-pub use error::Error;
-use store::{Resource, Store};
+pub use crate::error::Error;
+use crate::store::{Key, Resource, Store, label, name};
 
 /// A tag, or a revision that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +64,8 @@ impl Tags {
     /// # Errors
     /// If the cluster does not say.
     pub async fn list(&self) -> Result<Vec<Tag>, Error> {
-        let mut objects = self.store.list(&Resource::MUTATING, None).await?;
-        objects.extend(self.store.list(&Resource::SERVICE, Some(&self.namespace)).await?);
+        let mut objects = self.store.list(Resource::MUTATING, "").await?;
+        objects.extend(self.store.list(Resource::SERVICE, &self.namespace).await?);
         let mut tags: BTreeMap<(String, String), Vec<String>> = objects
             .iter()
             .filter_map(|object| Some((label(object, REVISION)?, label(object, TAG).unwrap_or_default())))
@@ -76,7 +74,7 @@ impl Tags {
         let tagged: Vec<String> =
             tags.keys().filter(|(_, tag)| !tag.is_empty()).map(|(revision, _)| revision.clone()).collect();
         tags.retain(|(revision, tag), _| !tag.is_empty() || !tagged.contains(revision));
-        for namespace in self.store.list(&Resource::NAMESPACE, None).await? {
+        for namespace in self.store.list(Resource::NAMESPACE, "").await? {
             let (Some(said), Some(name)) = (label(&namespace, REVISION), name(&namespace)) else { continue };
             let named = tags.iter_mut().filter(|((revision, tag), _)| asked_by(revision, tag) == said);
             named.for_each(|(_, namespaces)| namespaces.push(name.to_owned()));
@@ -92,8 +90,8 @@ impl Tags {
     /// If there is no such revision, the name is taken, or the tag exists and `overwrite` does not allow to move it.
     pub async fn objects(&self, tag: &str, revision: &str, overwrite: bool) -> Result<Vec<Value>, Error> {
         check_name(tag)?;
-        let webhooks = self.store.list(&Resource::MUTATING, None).await?;
-        let services = self.store.list(&Resource::SERVICE, Some(&self.namespace)).await?;
+        let webhooks = self.store.list(Resource::MUTATING, "").await?;
+        let services = self.store.list(Resource::SERVICE, &self.namespace).await?;
         let is_own =
             |object: &&Value, of: &str| label(object, REVISION) == Some(of) && label(object, TAG).is_none();
         let is_istiod = |service: &&Value| label(service, "app") == Some("istiod");
@@ -115,14 +113,15 @@ impl Tags {
         let place = objects::Place { tag, revision, namespace: &self.namespace };
         let mut objects = vec![objects::injector(&place, injector)?];
         if tag == DEFAULT {
-            let current = self.store.get(&Resource::VALIDATING, None, objects::DEFAULT_VALIDATOR).await?;
+            let key = Key::new(Resource::VALIDATING, "", objects::DEFAULT_VALIDATOR);
+            let current = self.store.get(&key).await?;
             objects.push(objects::validator(&place, injector, current.as_ref())?);
         }
         objects.extend(service.map(|service| objects::service(&place, service)));
         Ok(objects)
     }
 
-    /// Makes a tag stand for a revision. For the tag `default` the default revision's own webhook is put out of use, as
+    /// Makes a tag stand for a revision. For the tag `default` the default revision's own webhook is put out of use first, as
     /// istioctl does, since two would inject the same pods.
     ///
     /// # Errors
@@ -133,7 +132,8 @@ impl Tags {
             self.put_out_of_use().await?;
         }
         for object in objects {
-            self.store.put(object).await?;
+            let key = Key::of(Resource::of_tag(&object), &object);
+            self.store.edit(&key, |current| objects::in_place_of(current, &object)).await?;
         }
         Ok(())
     }
@@ -143,34 +143,65 @@ impl Tags {
     /// # Errors
     /// If the cluster does not say.
     pub async fn namespaces(&self, tag: &str) -> Result<Vec<String>, Error> {
-        let namespaces = self.store.list(&Resource::NAMESPACE, None).await?;
+        let namespaces = self.store.list(Resource::NAMESPACE, "").await?;
         let named = namespaces.iter().filter(|namespace| label(namespace, REVISION) == Some(tag));
         Ok(named.filter_map(name).map(str::to_owned).collect())
     }
 
-    /// Takes a tag's objects away, whoever is labelled with it.
+    /// Takes a tag's objects away, whoever is labelled with it. Without the tag `default` the default revision's own
+    /// webhook is in use again, if there is one, and it validates what names no revision.
     ///
     /// # Errors
     /// If there is no such tag, or the cluster refuses.
     pub async fn remove(&self, tag: &str) -> Result<(), Error> {
-        let mut found = false;
-        for resource in [Resource::MUTATING, Resource::VALIDATING, Resource::SERVICE] {
-            let namespace = resource.namespaced.then_some(&*self.namespace);
-            for object in self.store.list(&resource, namespace).await? {
-                if let (Some(name), true) = (name(&object), label(&object, TAG) == Some(tag)) {
-                    found = true;
-                    self.store.delete(&resource, namespace, name).await?;
-                }
+        let is_of_tag = |object: &Value| label(object, TAG) == Some(tag);
+        let mutating = self.store.list(Resource::MUTATING, "").await?;
+        let services = self.store.list(Resource::SERVICE, &self.namespace).await?;
+        let mut found: Vec<Key> = Vec::new();
+        found
+            .extend(mutating.iter().filter(|one| is_of_tag(one)).map(|one| Key::of(Resource::MUTATING, one)));
+        found.extend(services.iter().filter(|one| is_of_tag(one)).map(|one| Key::of(Resource::SERVICE, one)));
+        // The default revision's chart has a validator of this tag without the tag.
+        if found.is_empty() {
+            return Err(Error::NoTag(tag.to_owned()));
+        }
+        for key in &found {
+            self.store.delete(key).await?;
+        }
+        let default =
+            mutating.iter().find(|one| label(one, REVISION) == Some(DEFAULT) && label(one, TAG).is_none());
+        match default.filter(|_| tag == DEFAULT) {
+            Some(default) => self.put_back(default).await,
+            None => self.remove_validators(tag).await,
+        }
+    }
+
+    async fn remove_validators(&self, tag: &str) -> Result<(), Error> {
+        for object in self.store.list(Resource::VALIDATING, "").await? {
+            if label(&object, TAG) == Some(tag) {
+                self.store.delete(&Key::of(Resource::VALIDATING, &object)).await?;
             }
         }
-        if found { Ok(()) } else { Err(Error::NoTag(tag.to_owned())) }
+        Ok(())
+    }
+
+    /// Puts the default revision's own webhook back into use, and lets it validate.
+    async fn put_back(&self, default: &Value) -> Result<(), Error> {
+        let place = objects::Place { tag: DEFAULT, revision: DEFAULT, namespace: &self.namespace };
+        let key = Key::of(Resource::MUTATING, default);
+        self.store.edit(&key, |current| objects::put_back(&place, current?)).await?;
+        let key = Key::new(Resource::VALIDATING, "", objects::DEFAULT_VALIDATOR);
+        let current = self.store.get(&key).await?;
+        let object = objects::validator(&place, default, current.as_ref())?;
+        self.store.edit(&key, |current| current.and_then(|_| objects::in_place_of(current, &object))).await?;
+        Ok(())
     }
 
     async fn put_out_of_use(&self) -> Result<(), Error> {
-        for mut webhook in self.store.list(&Resource::MUTATING, None).await? {
+        for webhook in self.store.list(Resource::MUTATING, "").await? {
             if label(&webhook, REVISION) == Some(DEFAULT) && label(&webhook, TAG).is_none() {
-                objects::put_out_of_use(&mut webhook);
-                self.store.put(webhook).await?;
+                let key = Key::of(Resource::MUTATING, &webhook);
+                self.store.edit(&key, |current| current.map(objects::put_out_of_use)).await?;
             }
         }
         Ok(())
@@ -193,16 +224,6 @@ fn check_name(tag: &str) -> Result<(), Error> {
     } else {
         Err(Error::Name(tag.to_owned()))
     }
-}
-
-/// A label of an object.
-fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.get("metadata")?.get("labels")?.get(key)?.as_str()
-}
-
-/// The name of an object.
-fn name(object: &Value) -> Option<&str> {
-    object.get("metadata")?.get("name")?.as_str()
 }
 
 #[cfg(test)]

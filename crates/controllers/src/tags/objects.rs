@@ -3,8 +3,8 @@
 use model::revision::{DEFAULT, INJECT, INJECTION, REVISION, TAG};
 use serde_json::{Map, Value, json};
 
-use super::error::Error;
-use super::name;
+use crate::error::Error;
+use crate::store::{Resource, name};
 
 /// How the Service of a tag is called, before the tag.
 pub(super) const SERVICE: &str = "istiod-revision-tag-";
@@ -119,12 +119,67 @@ pub(super) fn service(place: &Place<'_>, of_revision: &Value) -> Value {
     })
 }
 
-/// Makes every entry of a webhook select nothing, in istioctl's words, so that it can be put back.
-pub(super) fn put_out_of_use(webhook: &mut Value) {
-    let never = json!({"matchLabels": {"istio.io/deactivated": "never-match"}});
+/// The webhook with entries that select nothing, in istioctl's words, so that it can be put back.
+pub(super) fn put_out_of_use(webhook: &Value) -> Value {
+    let mut webhook = webhook.clone();
     for entry in webhook["webhooks"].as_array_mut().into_iter().flatten() {
-        entry["namespaceSelector"] = never.clone();
-        entry["objectSelector"] = never.clone();
+        entry["namespaceSelector"] = never();
+        entry["objectSelector"] = never();
+    }
+    webhook
+}
+
+/// The webhook of the default revision with the selectors that it is installed with (istiod-surface 3.2); nothing, if it was
+/// not put out of use.
+pub(super) fn put_back(place: &Place<'_>, webhook: &Value) -> Option<Value> {
+    let installed = injector(place, webhook).ok()?;
+    let selectors = |name: &Value| installed["webhooks"].as_array()?.iter().find(|one| one["name"] == *name);
+    let mut back = webhook.clone();
+    for entry in back["webhooks"].as_array_mut().into_iter().flatten() {
+        if let Some(of) = selectors(&entry["name"]).filter(|_| entry["objectSelector"] == never()) {
+            entry["namespaceSelector"] = of["namespaceSelector"].clone();
+            entry["objectSelector"] = of["objectSelector"].clone();
+        }
+    }
+    (back != *webhook).then_some(back)
+}
+
+fn never() -> Value {
+    json!({"matchLabels": {"istio.io/deactivated": "never-match"}})
+}
+
+/// An object of a tag in the place of what is there: a Service keeps the address that it was given, an entry of a webhook
+/// the certificate authority that it was given, unless the revision's own has one.
+pub(super) fn in_place_of(current: Option<&Value>, object: &Value) -> Option<Value> {
+    let mut object = object.clone();
+    let Some(current) = current else { return Some(object) };
+    if object["kind"] == Resource::SERVICE.kind {
+        for field in ["clusterIP", "clusterIPs"] {
+            if let Some(given) = current["spec"].get(field) {
+                object["spec"][field] = given.clone();
+            }
+        }
+    }
+    let had: Vec<Value> = current["webhooks"].as_array().cloned().unwrap_or_default();
+    for entry in object["webhooks"].as_array_mut().into_iter().flatten() {
+        let is_empty = entry["clientConfig"]["caBundle"].as_str().unwrap_or_default().is_empty();
+        let before = had.iter().find(|one| one["name"] == entry["name"]);
+        if let Some(bundle) = before.and_then(|one| one["clientConfig"].get("caBundle")).filter(|_| is_empty)
+        {
+            entry["clientConfig"]["caBundle"] = bundle.clone();
+        }
+    }
+    Some(object)
+}
+
+impl Resource {
+    /// The kind of an object of a tag.
+    pub(super) fn of_tag(object: &Value) -> Self {
+        match object["kind"].as_str() {
+            Some("Service") => Self::SERVICE,
+            Some("ValidatingWebhookConfiguration") => Self::VALIDATING,
+            _ => Self::MUTATING,
+        }
     }
 }
 

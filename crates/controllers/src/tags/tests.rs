@@ -159,6 +159,49 @@ async fn the_default_tag_validates_and_puts_the_default_revision_out_of_use() {
 }
 
 #[tokio::test]
+async fn without_the_tag_default_the_default_revision_is_in_use_again() {
+    let mut objects = installed("1-9-1").to_vec();
+    let [(at, mut injector), service] = installed("default");
+    let labels = json!({"matchLabels": {"app": "a"}});
+    injector["webhooks"] = json!([
+        {"name": "rev.namespace.sidecar-injector.istio.io", "clientConfig": {"service": {"name": "istiod"}}},
+        {"name": "mine.sidecar-injector.istio.io", "namespaceSelector": labels, "objectSelector": labels},
+    ]);
+    objects.extend([(at, injector), service]);
+    let (tags, objects) = cluster(&objects);
+    tags.set("default", "1-9-1", false).await.unwrap();
+    tags.remove("default").await.unwrap();
+    let objects = objects.lock().unwrap();
+    let entries = &objects[&format!("{MUTATING}/istio-sidecar-injector")]["webhooks"];
+    let expected = json!({"key": "istio.io/rev", "operator": "In", "values": ["default"]});
+    assert_eq!(entries[0]["namespaceSelector"]["matchExpressions"][0], expected);
+    let validator = &objects[&format!("{VALIDATING}/istiod-default-validator")];
+    assert_eq!(validator["metadata"]["labels"]["istio.io/rev"], "default");
+    assert_eq!(validator["webhooks"][0]["clientConfig"]["service"]["name"], "istiod");
+    assert!(!objects.contains_key(&format!("{MUTATING}/istio-revision-tag-default")));
+}
+
+#[tokio::test]
+async fn without_the_tag_and_a_default_revision_nobody_validates_what_names_none() {
+    let (tags, objects) = cluster(&installed("1-9-1"));
+    tags.set("default", "1-9-1", false).await.unwrap();
+    tags.remove("default").await.unwrap();
+    assert!(!objects.lock().unwrap().keys().any(|path| path.contains("default")));
+}
+
+#[tokio::test]
+async fn a_certificate_authority_is_kept_where_the_revision_has_none() {
+    let [(at, mut injector), service] = installed("1-9-1");
+    let (tags, objects) = cluster(&[(at, injector.clone()), service]);
+    tags.set("prod", "1-9-1", false).await.unwrap();
+    injector["webhooks"][0]["clientConfig"]["caBundle"] = "".into();
+    objects.lock().unwrap().insert(format!("{MUTATING}/istio-sidecar-injector-1-9-1"), injector);
+    tags.set("prod", "1-9-1", true).await.unwrap();
+    let tag = objects.lock().unwrap()[&format!("{MUTATING}/istio-revision-tag-prod")].clone();
+    assert_eq!(tag["webhooks"][0]["clientConfig"]["caBundle"], "Q0E=");
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_told_in_words() {
     let (tags, _) = cluster(&installed("1-9-1"));
     for (tag, revision, complaint) in [
