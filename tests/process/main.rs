@@ -39,7 +39,11 @@ struct Running {
 
 impl Running {
     fn start(flags: &[&str], environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), flags, environment)
+    }
+
+    /// One with its folder in a folder, in which it runs.
+    fn start_in(folder: TempDir, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         fs::create_dir(folder.path().join("config")).unwrap();
         let config = folder.path().join("config");
         Self::of(folder, &[&["--configDir", config.to_str().unwrap()][..], flags].concat(), environment)
@@ -59,6 +63,7 @@ impl Running {
             .args(["--grpcAddr", "127.0.0.1:0", "--httpAddr", "127.0.0.1:0", "--monitoringAddr", ""])
             .args(flags)
             .envs(environment.iter().copied())
+            .current_dir(folder.path())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

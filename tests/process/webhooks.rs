@@ -1,5 +1,7 @@
 //! Both webhooks as an API server meets them: over TLS, with what the cluster's ConfigMap says now.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -60,18 +62,14 @@ impl Webhooks {
     }
 
     async fn review(&self, path: &str, object: Value) -> Value {
-        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-            "request": {"uid": "u", "operation": "CREATE", "namespace": "shop", "object": object}});
-        let (status, answer) = self.call("POST", path, "application/json", &review.to_string()).await;
+        let (status, answer) = self.call("POST", path, "application/json", &question(&object)).await;
         assert_eq!(status, 200, "{answer}");
         serde_json::from_str::<Value>(&answer).unwrap()["response"].clone()
     }
 
     /// What an injected pod is, as the patch says it.
     async fn injected(&self) -> String {
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
-            "spec": {"containers": [{"name": "a", "image": "i"}]}});
-        let answer = self.review("/inject/cluster/c1", pod).await;
+        let answer = self.review("/inject/cluster/c1", pod()).await;
         let patch = answer["patch"].as_str().unwrap_or_else(|| panic!("{answer}"));
         String::from_utf8(base64::engine::general_purpose::STANDARD.decode(patch).unwrap()).unwrap()
     }
@@ -88,16 +86,31 @@ impl Webhooks {
     }
 }
 
+/// An AdmissionReview that asks for an object.
+fn question(object: &Value) -> String {
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {"uid": "u", "operation": "CREATE", "namespace": "shop", "object": object}})
+    .to_string()
+}
+
+fn pod() -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+        "spec": {"containers": [{"name": "a", "image": "i"}]}})
+}
+
 /// A control plane of the cluster, where it serves webhooks and where its pages.
-fn start(folder: &std::path::Path, kubeconfig: &std::path::Path) -> (Running, String, String) {
-    let flags = ["--kubeconfig", kubeconfig.to_str().unwrap(), "-n", "mesh", "--httpsAddr", "127.0.0.1:0"];
-    let flags = [&flags[..], &["--secureGRPCAddr", ""]].concat();
-    let environment = [("REVISION", "r1"), ("ROOT_CA_DIR", folder.to_str().unwrap())];
-    let running = Running::of_cluster(&flags, &environment);
+fn start(folder: &Path, kubeconfig: &Path) -> (Running, String, String) {
+    let running = of_cluster(folder, kubeconfig, "127.0.0.1:0");
     let [pages, webhooks] = running
         .says_all(["serving readiness", "webhooks will be served over TLS"])
         .map(|line| line.rsplit_once("address=").unwrap().1.to_owned());
     (running, webhooks, pages)
+}
+
+fn of_cluster(folder: &Path, kubeconfig: &Path, https: &str) -> Running {
+    let flags = ["--kubeconfig", kubeconfig.to_str().unwrap(), "-n", "mesh", "--secureGRPCAddr", ""];
+    let environment = [("REVISION", "r1"), ("ROOT_CA_DIR", folder.to_str().unwrap())];
+    Running::of_cluster(&[&flags[..], &["--httpsAddr", https]].concat(), &environment)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,4 +172,40 @@ async fn without_its_config_map_nothing_is_injected_and_the_rest_is_served() {
     api.put(&[("config", &config("one")), ("values", VALUES)]);
     running.says("is taken");
     webhooks.until_injected_with(r#""image":"one""#).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_port_of_their_own_webhooks_are_served_beside_the_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let (api, kubeconfig) = Api::start(folder.path(), MAP).await;
+    api.put(&[("config", &config("one")), ("values", VALUES)]);
+    let running = of_cluster(folder.path(), &kubeconfig, "");
+    let [pages, _] = running.says_all(["serving readiness", "is taken"]);
+    let mut stream = TcpStream::connect(pages.rsplit_once("address=").unwrap().1).await.unwrap();
+    let body = question(&pod());
+    let head = "POST /inject HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains(r#""patchType":"JSONPatch""#), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_cluster_the_files_are_read_that_a_chart_mounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = plugged_in(folder.path());
+    let home = tempfile::tempdir().unwrap();
+    let files = home.path().join("var/lib/istio/inject");
+    fs::create_dir_all(&files).unwrap();
+    fs::write(files.join("config"), config("one")).unwrap();
+    fs::write(files.join("values"), VALUES).unwrap();
+    let flags = ["--httpsAddr", "127.0.0.1:0", "-n", "mesh"];
+    let environment = [("REVISION", "r1"), ("ROOT_CA_DIR", folder.path().to_str().unwrap())];
+    let running = Running::start_in(home, &flags, &environment);
+    let [line, _] = running.says_all(["webhooks will be served over TLS", "is taken"]);
+    let webhooks = Webhooks::new(line.rsplit_once("address=").unwrap().1.to_owned(), &root);
+    assert!(webhooks.injected().await.contains(r#""image":"one""#));
+    fs::write(files.join("config"), config("two")).unwrap();
+    webhooks.until_injected_with(r#""image":"two""#).await;
 }
