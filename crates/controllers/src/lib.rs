@@ -15,10 +15,12 @@ mod leader;
 mod pace;
 mod roots;
 mod start;
+mod stats;
 mod store;
 pub mod tags;
 mod trouble;
 mod watching;
+mod webhooks;
 mod work;
 
 #[cfg(test)]
@@ -26,3 +28,4 @@ mod testing;
 
 pub use error::Error;
 pub use start::{Inputs, Options, serve};
+pub use stats::{Counted, Labels, Stats};

@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::leader::{self, Lock, Who};
 use crate::roots::{self, Roots};
+use crate::stats::Stats;
 use crate::store::{Resource, Store, label};
 use crate::watching::{Seen, Selection, watching};
+use crate::webhooks::{self, Webhooks, Which, prove};
 use crate::work;
 
 /// The webhook of the tag `default`: its revision is the one that comes before others.
@@ -33,6 +35,8 @@ pub struct Options {
     pub only_namespace: String,
     /// Whether of several processes one leads (`ENABLE_LEADER_ELECTION`); if not, each does everything.
     pub elects: bool,
+    /// Whether the webhooks that inject are kept right, and those that validate.
+    pub webhooks: (bool, bool),
     /// The name of the ConfigMaps with root certificates (`PILOT_CA_CERT_CONFIGMAP`); nothing, if there are to be none.
     pub root_certificates: Option<String>,
 }
@@ -44,6 +48,8 @@ pub struct Inputs {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// The certificates that everybody is to trust, in PEM.
     pub roots: watch::Receiver<Arc<str>>,
+    /// Where is counted what they do.
+    pub stats: Arc<Stats>,
 }
 
 /// Runs all controllers until `shutdown`; a lock that is held is given back then.
@@ -67,8 +73,32 @@ pub async fn serve(client: Client, options: Options, inputs: Inputs, shutdown: C
         ]);
         tasks.spawn(work::run(roots, news, store.clone()));
     }
+    for (which, is_wanted) in [(Which::Inject, options.webhooks.0), (Which::Validate, options.webhooks.1)] {
+        if is_wanted {
+            tasks.spawn(webhooks(&store, which, &options, &inputs));
+        }
+    }
     shutdown.cancelled().await;
     while locks.join_next().await.is_some() {}
+}
+
+/// Keeps the webhooks of one kind right.
+fn webhooks(
+    store: &Store,
+    which: Which,
+    options: &Options,
+    inputs: &Inputs,
+) -> impl Future<Output = ()> + Send + use<> {
+    let revision = leader::key(&options.revision);
+    let (webhooks, wanted) = Webhooks::new(which, revision, Arc::clone(&inputs.stats));
+    let selection = Selection { resource: which.resource(), name: None, work: "the watch of webhooks" };
+    let proof = prove(store.clone(), options.namespace.clone(), revision.to_owned(), wanted);
+    let news = stream::select_all([
+        newest(inputs.roots.clone()).map(webhooks::News::Roots).boxed(),
+        watching(store, selection).map(webhooks::News::Seen).boxed(),
+        stream::once(proof).map(|()| webhooks::News::Proven).boxed(),
+    ]);
+    work::run(webhooks, news, store.clone())
 }
 
 /// Starts to contend for a lock; the receiver says whether it is held.

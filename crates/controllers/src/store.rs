@@ -182,6 +182,15 @@ impl Store {
         Ok(json(key.resource, written))
     }
 
+    /// Asks whether an object could be created; nothing is kept of it.
+    pub(crate) async fn try_out(&self, key: &Key, object: Value) -> Result<(), Error> {
+        let api = self.api(key.resource, &key.namespace);
+        let action = || format!("trying {key}");
+        let object = dynamic(object).map_err(told(action()))?;
+        let parameters = PostParams { dry_run: true, field_manager: Some(MANAGER.to_owned()) };
+        within(action, api.create(&parameters, &object)).await.map(|_| ())
+    }
+
     /// Takes an object away; one that is gone already is as good.
     pub(crate) async fn delete(&self, key: &Key) -> Result<(), Error> {
         let api = self.api(key.resource, &key.namespace);

@@ -49,7 +49,7 @@ pub(crate) trait Controller: Send {
     fn found(&mut self, key: &Key, object: Option<&Value>);
 
     /// Hears what came of a write.
-    fn outcome(&self, _key: &Key, _outcome: &Result<Edited, Error>) {}
+    fn outcome(&mut self, _key: &Key, _outcome: &Result<Edited, Error>) {}
 }
 
 /// Does a duty until nothing more can happen.

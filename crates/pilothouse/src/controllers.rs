@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use controllers::{Inputs, Options};
+use admin::{Number, Part, Report, names};
+use controllers::{Counted, Inputs, Options, Stats};
 use identity::Client;
 use pilothouse::settings;
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ pub(crate) struct Controllers {
     identity: Identity,
     options: Options,
     snapshots: Snapshots,
+    stats: Arc<Stats>,
 }
 
 impl Controllers {
@@ -40,9 +42,21 @@ impl Controllers {
             namespace: house.namespace.to_string(),
             only_namespace: wanted.only_namespace.to_string(),
             elects: wanted.elects,
+            webhooks: (!wanted.injection_webhook.is_empty(), !wanted.validation_webhook.is_empty()),
             root_certificates: issues.then(|| wanted.root_certificates.to_string()),
         };
-        Some(Self { client, options, snapshots: snapshots.clone(), identity })
+        Some(Self { client, options, snapshots: snapshots.clone(), identity, stats: Arc::default() })
+    }
+
+    /// What they count.
+    pub(crate) fn part(&self) -> Part {
+        let stats = Arc::clone(&self.stats);
+        Arc::new(move || {
+            let counts = stats.counts().into_iter();
+            let number =
+                |(counted, labels, count)| Number { metric: metric(counted), labels, value: count as f64 };
+            Report { is_ready: true, numbers: counts.map(number).collect(), ..Report::default() }
+        })
     }
 
     /// Keeps them right until `shutdown`, once there is an authority.
@@ -53,8 +67,18 @@ impl Controllers {
         };
         // Without one the process is about to end.
         let Some(authority) = authority else { return shutdown.cancelled().await };
-        let inputs = Inputs { snapshots: self.snapshots, roots: authority.roots() };
+        let inputs = Inputs { snapshots: self.snapshots, roots: authority.roots(), stats: self.stats };
         controllers::serve(self.client, self.options, inputs, shutdown).await;
+    }
+}
+
+fn metric(counted: Counted) -> names::Metric {
+    match counted {
+        Counted::PatchAttempts => names::PATCH_ATTEMPTS,
+        Counted::PatchRetries => names::PATCH_RETRIES,
+        Counted::PatchFailures => names::PATCH_FAILURES,
+        Counted::ValidationUpdates => names::VALIDATION_UPDATES,
+        Counted::ValidationUpdateErrors => names::VALIDATION_UPDATE_ERRORS,
     }
 }
 

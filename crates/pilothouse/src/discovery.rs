@@ -115,6 +115,8 @@ async fn serve(arguments: &Arguments) -> Result<()> {
         Identity::start(&all.identity, house, handle.snapshots.clone(), &mut working)
     });
     told.extend(identity.as_ref().map(Identity::part));
+    let controllers = Controllers::of(identity.as_ref(), &all.process, &handle.snapshots);
+    told.extend(controllers.as_ref().map(Controllers::part));
     let webhooks = ports.have_webhooks().then(|| {
         let place = all.place(arguments, cluster, handle.snapshots.clone());
         Webhooks::start(&all.injection, place, &mut working)
@@ -129,7 +131,6 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     serving.spawn(report_health(health.clone(), handle.snapshots.clone(), shutdown.clone()));
     let control = (arguments.control.clone(), state.build.clone());
     serving.spawn(control::serve(control, asked.clone(), shutdown.clone()));
-    let controllers = Controllers::of(identity.as_ref(), &all.process, &handle.snapshots);
     if let Some(controllers) = controllers {
         serving.spawn(controllers.serve(shutdown.clone()));
     }

@@ -63,6 +63,8 @@ enum Field<S> {
     Time(fn(&mut S) -> &mut Duration),
     List(fn(&mut S) -> &mut Vec<Text>),
     Word(fn(&mut S) -> &mut Text),
+    /// A word of which the empty one means something else than none.
+    Name(fn(&mut S) -> &mut Text),
     Compliance(fn(&mut S) -> &mut Compliance),
 }
 
@@ -165,7 +167,8 @@ pub fn parse<S: Default>(table: &[Setting<S>], environment: &BTreeMap<String, St
     let mut settings = S::default();
     let mut problems = Vec::new();
     for setting in table {
-        if let Some(text) = environment.get(setting.name).filter(|text| !text.is_empty())
+        let is_said = |text: &&String| !text.is_empty() || matches!(setting.field, Field::Name(_));
+        if let Some(text) = environment.get(setting.name).filter(is_said)
             && !setting.set(&mut settings, text)
         {
             let Setting { name, default, .. } = setting;
@@ -186,7 +189,7 @@ impl<S> Setting<S> {
             Field::Decimal(field) => put(field(settings), number(text).map(Decimal::new)),
             Field::Time(field) => put(field(settings), model::parse::proxy::duration(text)),
             Field::List(field) => put(field(settings), Some(list(text))),
-            Field::Word(field) => put(field(settings), Some(text.into())),
+            Field::Word(field) | Field::Name(field) => put(field(settings), Some(text.into())),
             Field::Compliance(field) => put(field(settings), Compliance::parse(text)),
         }
     }
@@ -235,6 +238,18 @@ mod tests {
 
     fn environment<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    #[test]
+    fn an_empty_name_of_webhooks_is_said_and_any_other_empty_value_is_not() {
+        let environment = environment([
+            ("INJECTION_WEBHOOK_CONFIG_NAME", ""),
+            ("PILOT_CA_CERT_CONFIGMAP", ""),
+            ("ENABLE_LEADER_ELECTION", ""),
+        ]);
+        let (settings, problems) = parse(CONTROLLERS, &environment);
+        let expected = Controllers { injection_webhook: "".into(), ..Controllers::default() };
+        assert_eq!((settings, problems), (expected, vec![]));
     }
 
     #[test]

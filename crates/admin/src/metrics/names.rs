@@ -96,5 +96,10 @@ metrics! {
     TOKENS COUNTER "pilothouse_tokens_total" "Tokens that the cluster was asked about, refused, or did not answer for, and those that were known."
     FAILED_RENEWALS COUNTER "pilothouse_failed_renewals_total" "Times that a new state of the authority, or a new certificate of this server, could not be taken."
     INJECTION_REFUSED GAUGE "pilothouse_injection_config_refused" "Whether the newest injection configuration cannot be used (1), so that the one before holds."
+    PATCH_ATTEMPTS COUNTER "webhook_patch_attempts_total" "Attempts to put the certificate authority into a webhook that injects."
+    PATCH_RETRIES COUNTER "webhook_patch_retries_total" "Attempts after one that failed."
+    PATCH_FAILURES COUNTER "webhook_patch_failures_total" "Attempts that failed, and webhooks of the revision that do not inject, by reason."
+    VALIDATION_UPDATES COUNTER "galley_validation_config_updates" "Webhooks that validate and were put right."
+    VALIDATION_UPDATE_ERRORS COUNTER "galley_validation_config_update_error" "Attempts at that which failed, by reason."
     STATE_AGE GAUGE "pilothouse_state_age_seconds" "Time since the API server last stood for all that is served; 0 while it does."
 }

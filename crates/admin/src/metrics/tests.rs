@@ -30,6 +30,8 @@ fn names_of_istiods_metrics() {
         citadel_server_root_cert_expiry_timestamp
         citadel_server_success_cert_issuance_count
         endpoint_no_pod
+        galley_validation_config_update_error
+        galley_validation_config_updates
         istio_build
         istiod_uptime_seconds
         pilot_conflict_inbound_listener
@@ -65,7 +67,10 @@ fn names_of_istiods_metrics() {
         pilot_xds_pushes
         pilot_xds_rds_reject
         pilot_xds_recv_max
-        pilot_xds_send_time"#]]
+        pilot_xds_send_time
+        webhook_patch_attempts_total
+        webhook_patch_failures_total
+        webhook_patch_retries_total"#]]
     .assert_eq(&names(false));
 }
 

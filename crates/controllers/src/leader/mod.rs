@@ -16,6 +16,8 @@ use crate::store::{Key, Resource, Store};
 use crate::trouble::Trouble;
 use record::{Candidate, DEADLINE, LOOK, Record};
 
+pub(crate) use record::key;
+
 /// Whoever holds it puts the root certificates into namespaces.
 pub(crate) const NAMESPACES: &str = "istio-namespace-controller-election";
 /// The annotation with the record.

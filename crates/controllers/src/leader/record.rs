@@ -92,7 +92,7 @@ impl Candidate {
 }
 
 /// The key of a revision in locks.
-pub(super) fn key(revision: &str) -> &str {
+pub(crate) fn key(revision: &str) -> &str {
     if revision.is_empty() { DEFAULT } else { revision }
 }
 
