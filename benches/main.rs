@@ -4,6 +4,7 @@
 //!   envoy    a real Envoy, files            cold     a fresh process, 1,000 services
 //!   scale    1,000 simulated sidecars       inside   the engine in this process; `engine`: its times alone
 //!   micro    one cluster, one endpoint      edits    10,000 edits
+//!   inject   one pod through the webhook
 //! ```
 //!
 //! A word on the command line runs only the parts whose name has it. `fleet` and `edits-alone` are what further
@@ -13,6 +14,7 @@
 
 mod envoy;
 mod fleet;
+mod inject;
 mod inside;
 mod mesh;
 mod micro;
@@ -31,7 +33,7 @@ use crate::table::Line;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const PARTS: &[&str] = &["envoy", "inside", "engine", "scale", "cold", "micro", "edits"];
+const PARTS: &[&str] = &["envoy", "inside", "engine", "scale", "cold", "micro", "edits", "inject"];
 
 fn main() -> ExitCode {
     // `cargo bench` adds a flag of its own.
@@ -88,6 +90,7 @@ async fn measure(part: &str, lines: &mut Vec<Line>) -> Result<()> {
         "cold" => scale::cold_files(lines).await,
         "micro" => micro::lines(lines),
         "edits" => inside::edits(lines),
+        "inject" => inject::line(lines).await,
         other => bail!("no part is named {other}"),
     }
 }

@@ -61,13 +61,23 @@ impl Server {
 
     /// Starts it and waits until it is ready; the time that this took.
     pub(crate) async fn start(&mut self) -> Result<Duration> {
+        self.start_with(&[], &[]).await
+    }
+
+    /// The same with more flags and variables; it runs in its folder.
+    pub(crate) async fn start_with(
+        &mut self,
+        flags: &[String],
+        environment: &[(&str, &str)],
+    ) -> Result<Duration> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse"));
         command.arg("discovery").arg("--configDir").arg(self.config());
         command.arg("--meshConfig").arg(self.path("mesh.yaml"));
         command.args(["--grpcAddr", &self.grpc.to_string(), "--httpAddr", &self.http.to_string()]);
         command.args(["--monitoringAddr", "", "--httpsAddr", "", "--secureGRPCAddr", ""]);
-        command.args(["--log_output_level", "default:warn"]);
+        command.args(["--log_output_level", "default:warn"]).args(flags);
         command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
+        command.envs(environment.iter().copied()).current_dir(self.folder.path());
         let log = fs::File::create(self.path("pilothouse.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         let begin = Instant::now();
