@@ -271,6 +271,24 @@ fn no_image_is_named_with_a_registry() {
     }
 }
 
+/// As in istiod's chart: the control plane itself closes validation, once it has seen that it works.
+#[test]
+fn injection_fails_closed_and_validation_begins_open() {
+    for (overlay, _) in CONTROL_PLANES {
+        let Some(objects) = rendered(overlay) else { return };
+        for (kind, policy) in
+            [("MutatingWebhookConfiguration", "Fail"), ("ValidatingWebhookConfiguration", "Ignore")]
+        {
+            let of_kind = objects.iter().filter(|object| object["kind"] == kind);
+            let entries: Vec<_> = of_kind.flat_map(|object| object["webhooks"].as_array().unwrap()).collect();
+            assert!(
+                !entries.is_empty() && entries.iter().all(|entry| entry["failurePolicy"] == policy),
+                "{overlay}"
+            );
+        }
+    }
+}
+
 #[test]
 fn injection_can_be_read() {
     let Some(objects) = rendered("revision-1-9-1") else { return };
