@@ -11,6 +11,7 @@
 //! clock but who leads: where all is as it should be, nothing happens.
 
 mod error;
+mod gateways;
 mod leader;
 mod pace;
 mod roots;

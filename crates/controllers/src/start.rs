@@ -7,10 +7,12 @@ use futures::{Stream, StreamExt as _, stream};
 use kube::Client;
 use mesh::Snapshot;
 use model::Text;
+use model::revision::Revision;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::gateways::{self, Gateways, places};
 use crate::leader::{self, Lock, Who};
 use crate::roots::{self, Roots};
 use crate::stats::Stats;
@@ -78,8 +80,28 @@ pub async fn serve(client: Client, options: Options, inputs: Inputs, shutdown: C
             tasks.spawn(webhooks(&store, which, &options, &inputs));
         }
     }
+    tasks.spawn(gateways(&store, &options, &inputs));
     shutdown.cancelled().await;
     while locks.join_next().await.is_some() {}
+}
+
+/// Keeps the mesh's configuration beside gateways. Every replica does it; they agree, since there is one source.
+fn gateways(store: &Store, options: &Options, inputs: &Inputs) -> impl Future<Output = ()> + Send + use<> {
+    let revision = Revision::new(&options.revision);
+    let name = revision.named("istio");
+    let gateways = Gateways::new(&name, &options.namespace);
+    let selection = Selection {
+        resource: Resource::CONFIG_MAP,
+        name: Some(name),
+        work: "the watch of the mesh's configuration beside gateways",
+    };
+    let news = stream::select_all([
+        places(store.clone(), revision, newest(inputs.snapshots.clone()))
+            .map(gateways::News::Gateways)
+            .boxed(),
+        watching(store, selection).map(gateways::News::Seen).boxed(),
+    ]);
+    work::run(gateways, news, store.clone())
 }
 
 /// Keeps the webhooks of one kind right.

@@ -39,6 +39,7 @@ impl Resource {
     );
     pub(crate) const SERVICE: Self = Self::of_namespace("", "v1", "Service", "services");
     pub(crate) const CONFIG_MAP: Self = Self::of_namespace("", "v1", "ConfigMap", "configmaps");
+    pub(crate) const DEPLOYMENT: Self = Self::of_namespace("apps", "v1", "Deployment", "deployments");
     pub(crate) const NAMESPACE: Self = Self::of_cluster("", "Namespace", "namespaces");
 
     const fn of_cluster(group: &'static str, kind: &'static str, plural: &'static str) -> Self {

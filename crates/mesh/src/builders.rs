@@ -90,6 +90,7 @@ pub(crate) fn pod(id: &str, age: i64, ip: &str) -> kube::Pod {
         ports: Vec::new(),
         hostname: "".into(),
         subdomain: "".into(),
+        mesh_map: "".into(),
         ready: true,
         ended: false,
         terminating: false,

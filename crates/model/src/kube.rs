@@ -142,6 +142,9 @@ pub struct Pod {
     pub hostname: Text,
     /// `subdomain`, may be empty.
     pub subdomain: Text,
+    /// The ConfigMap that its proxy finds its mesh's configuration in (mounted at `/etc/istio/config`), as gateways have it;
+    /// may be empty.
+    pub mesh_map: Text,
     /// Whether the condition Ready is true.
     pub ready: bool,
     /// Whether its phase is Succeeded or Failed.

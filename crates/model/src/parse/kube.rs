@@ -13,6 +13,9 @@ use crate::kube::{EndpointSlice, Namespace, Node, Pod, Port, Service, ServiceTyp
 use crate::service::TargetPort;
 use crate::{Host, Kind, Labels, Problem, Text, Value};
 
+/// Where a proxy looks for its mesh's configuration.
+const MESH_FOLDER: &str = "/etc/istio/config";
+
 /// The value of a Kubernetes object; `None` if it is of another kind or of no use.
 pub(crate) fn parse(meta: &Meta, object: &Json, problems: &mut Vec<Problem>) -> Option<Value> {
     let meta = meta.clone();
@@ -141,6 +144,7 @@ fn pod(meta: Meta, object: core::Pod) -> Pod {
             ips.push(ip);
         }
     }
+    let mesh_map = mesh_map(&spec);
     let sidecars = spec.init_containers.unwrap_or_default().into_iter();
     let sidecars = sidecars.filter(|one| one.restart_policy.as_deref() == Some("Always"));
     let containers = spec.containers.into_iter().chain(sidecars);
@@ -153,12 +157,22 @@ fn pod(meta: Meta, object: core::Pod) -> Pod {
         ports: containers.flat_map(|one| one.ports.unwrap_or_default()).filter_map(container_port).collect(),
         hostname: spec.hostname.unwrap_or_default().into(),
         subdomain: spec.subdomain.unwrap_or_default().into(),
+        mesh_map,
         ready: ready.iter().any(|one| one.type_ == "Ready" && one.status == "True"),
         ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         terminating: object.metadata.deletion_timestamp.is_some(),
         host_network: spec.host_network.unwrap_or_default(),
         meta,
     }
+}
+
+/// The ConfigMap behind the folder in which a proxy looks for its mesh's configuration.
+fn mesh_map(spec: &core::PodSpec) -> Text {
+    let mounts = spec.containers.iter().flat_map(|one| one.volume_mounts.iter().flatten());
+    let mount = mounts.into_iter().find(|mount| mount.mount_path.trim_end_matches('/') == MESH_FOLDER);
+    let volumes = spec.volumes.iter().flatten();
+    let volume = mount.and_then(|mount| volumes.into_iter().find(|volume| volume.name == mount.name));
+    volume.and_then(|volume| Some(volume.config_map.as_ref()?.name.as_str().into())).unwrap_or_default()
 }
 
 fn container_port(port: core::ContainerPort) -> Option<(Text, u16, Text)> {
@@ -194,4 +208,33 @@ fn cron_job(job: &str) -> Option<&str> {
     let (name, stamp) = job.rsplit_once('-')?;
     let digits = stamp.bytes().all(|byte| byte.is_ascii_digit()) && (8..=10).contains(&stamp.len());
     digits.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_says_where_its_proxy_finds_the_meshs_configuration() {
+        let spec = |path: &str, volume: &str| {
+            let volumes = json!([
+                {"name": "istiod-ca-cert", "configMap": {"name": "istio-ca-root-cert"}},
+                {"name": volume, "configMap": {"name": "istio-1-9-1", "optional": true}},
+            ]);
+            let mounts = json!([
+                {"name": "istiod-ca-cert", "mountPath": "/var/run/secrets/istio"},
+                {"name": "config-volume", "mountPath": path},
+            ]);
+            let spec =
+                json!({"containers": [{"name": "istio-proxy", "volumeMounts": mounts}], "volumes": volumes});
+            serde_json::from_value(spec).unwrap()
+        };
+        assert_eq!(&*mesh_map(&spec("/etc/istio/config", "config-volume")), "istio-1-9-1");
+        assert_eq!(&*mesh_map(&spec("/etc/istio/config/", "config-volume")), "istio-1-9-1");
+        assert_eq!(&*mesh_map(&spec("/etc/other", "config-volume")), "");
+        assert_eq!(&*mesh_map(&spec("/etc/istio/config", "other")), "");
+        assert_eq!(&*mesh_map(&core::PodSpec::default()), "");
+    }
 }
