@@ -120,7 +120,7 @@ async fn pods_are_injected_with_what_the_config_map_says_and_a_broken_one_change
     let (api, kubeconfig) = Api::start(folder.path(), MAP).await;
     api.put(&[("config", &config("one")), ("values", VALUES)]);
     let (running, address, pages) = start(folder.path(), &kubeconfig);
-    running.says("injection: ConfigMap mesh/istio-sidecar-injector-r1 is taken");
+    running.says("pods are injected as ConfigMap mesh/istio-sidecar-injector-r1 says");
     let webhooks = Webhooks::new(address, &root);
 
     let injected = webhooks.injected().await;
@@ -149,7 +149,8 @@ async fn pods_are_injected_with_what_the_config_map_says_and_a_broken_one_change
     for line in counted.into_iter().chain(["pilothouse_injection_config_refused 1"]) {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
-    assert!(get(&pages, "/ready").contains("injection: template \"sidecar\" cannot be parsed"));
+    assert!(get(&pages, "/ready").contains("injection: ConfigMap mesh/istio-sidecar-injector-r1: template"));
+    assert!(get(&pages, "/debug/problems").contains("injection-unusable"));
     assert!(get(&pages, "/debug/inject").contains("image: two"));
     assert!(get(&pages, "/debug/mesh").contains(r#""trustDomain":"here""#));
     api.put(&[("config", &config("three")), ("values", VALUES)]);
@@ -170,7 +171,7 @@ async fn without_its_config_map_nothing_is_injected_and_the_rest_is_served() {
     let ready = get(&pages, "/ready");
     assert!(ready.starts_with("HTTP/1.1 200 ") && ready.contains("no pod can be injected"), "{ready}");
     api.put(&[("config", &config("one")), ("values", VALUES)]);
-    running.says("is taken");
+    running.says("pods are injected as");
     webhooks.until_injected_with(r#""image":"one""#).await;
 }
 
@@ -180,7 +181,7 @@ async fn without_a_port_of_their_own_webhooks_are_served_beside_the_pages() {
     let (api, kubeconfig) = Api::start(folder.path(), MAP).await;
     api.put(&[("config", &config("one")), ("values", VALUES)]);
     let running = of_cluster(folder.path(), &kubeconfig, "");
-    let [pages, _] = running.says_all(["serving readiness", "is taken"]);
+    let [pages, _] = running.says_all(["serving readiness", "pods are injected as"]);
     let mut stream = TcpStream::connect(pages.rsplit_once("address=").unwrap().1).await.unwrap();
     let body = question(&pod());
     let head = "POST /inject HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/json\r\n";
@@ -203,7 +204,7 @@ async fn without_a_cluster_the_files_are_read_that_a_chart_mounts() {
     let flags = ["--httpsAddr", "127.0.0.1:0", "-n", "mesh"];
     let environment = [("REVISION", "r1"), ("ROOT_CA_DIR", folder.path().to_str().unwrap())];
     let running = Running::start_in(home, &flags, &environment);
-    let [line, _] = running.says_all(["webhooks will be served over TLS", "is taken"]);
+    let [line, _] = running.says_all(["webhooks will be served over TLS", "pods are injected as"]);
     let webhooks = Webhooks::new(line.rsplit_once("address=").unwrap().1.to_owned(), &root);
     assert!(webhooks.injected().await.contains(r#""image":"one""#));
     fs::write(files.join("config"), config("two")).unwrap();

@@ -118,7 +118,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
     let controllers = Controllers::of(identity.as_ref(), &all.process, &handle.snapshots);
     told.extend(controllers.as_ref().map(Controllers::part));
     let webhooks = ports.have_webhooks().then(|| {
-        let place = all.place(arguments, cluster, handle.snapshots.clone());
+        let place = all.place(arguments, cluster, handle.clone());
         Webhooks::start(&all.injection, place, &mut working)
     });
     let webhooks = webhooks.transpose()?;
@@ -314,13 +314,13 @@ impl All {
     }
 
     /// Where the webhooks are.
-    fn place(&self, arguments: &Arguments, cluster: Option<Cluster>, snapshots: Snapshots) -> Place {
+    fn place(&self, arguments: &Arguments, cluster: Option<Cluster>, engine: Handle) -> Place {
         Place {
             cluster,
             namespace: arguments.cluster.namespace.clone(),
             revision: self.process.revision.to_string(),
             context: Context { cluster: self.mesh.cluster.clone(), domain: self.mesh.domain.clone() },
-            snapshots,
+            engine,
         }
     }
 }

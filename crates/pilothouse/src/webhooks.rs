@@ -13,6 +13,7 @@ use axum::routing::any;
 use model::parse::Context;
 use model::revision::Revision;
 use pilothouse::settings::Injection;
+use push::Handle;
 use sources::kube::{Cluster, Status};
 use tokio::sync::watch;
 use webhook::{Injector, NativeSidecars, Settings, Stats};
@@ -21,8 +22,6 @@ use crate::identity::Identity;
 use crate::parts::Parts;
 use injection::{Maker, Out, Told};
 use source::Source;
-
-type Snapshots = watch::Receiver<Arc<mesh::Snapshot>>;
 
 /// How long readiness waits for what the webhooks are served with; proxies are not to wait for it any longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +40,7 @@ pub(crate) struct Place {
     pub(crate) namespace: String,
     pub(crate) revision: String,
     pub(crate) context: Context,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) engine: Handle,
 }
 
 impl Webhooks {
@@ -56,9 +55,9 @@ impl Webhooks {
         if settings.injects {
             let revision = Revision::new(&place.revision);
             let source = Source::new(place.cluster.as_ref(), &place.namespace, &revision)?;
-            let maker = maker(settings, place.revision)?;
-            let out = Out { injector: sender, told: telling };
-            working.start("injection", injection::follow(maker, source, place.snapshots, out));
+            let maker = maker(settings, &source.place, place.revision)?;
+            let out = Out { injector: sender, told: telling, engine: place.engine };
+            working.start("injection", injection::follow(maker, source.found, out));
         } else {
             telling.send_replace(Told { is_known: true, ..Told::default() });
         }
@@ -109,17 +108,18 @@ impl Webhooks {
                 waits.push("webhooks: there is no certificate to show yet".to_owned());
             }
             let is_ready = waits.is_empty() || is_away || begun.elapsed() > PATIENCE;
-            let value = f64::from(u8::from(told.is_refused));
+            let value = f64::from(u8::from(told.is_refused()));
             let number = Number { metric: names::INJECTION_REFUSED, labels: Vec::new(), value };
-            let trouble = told.trouble.map(|trouble| format!("injection: {trouble}"));
-            waits.extend(trouble);
+            waits.extend(
+                told.problem.map(|problem| format!("injection: {}", problem.located(&problem.key.name, 0))),
+            );
             Report { is_ready, details: waits, numbers: vec![number], families: stats.families() }
         })
     }
 }
 
 /// What shapes pods is told by variables alone.
-fn maker(settings: &Injection, revision: String) -> Result<Maker> {
+fn maker(settings: &Injection, place: &str, revision: String) -> Result<Maker> {
     let environment = pilothouse::settings::environment();
     let settings = Settings {
         revision,
@@ -127,5 +127,5 @@ fn maker(settings: &Injection, revision: String) -> Result<Maker> {
         openshift: &*settings.platform == "openshift",
         compliance_policy: environment.get("COMPLIANCE_POLICY").cloned().unwrap_or_default(),
     };
-    Maker::new(settings, Arc::new(environment)).context("the built-in MeshConfig")
+    Maker::new(place, settings, Arc::new(environment)).context("the built-in MeshConfig")
 }

@@ -1,33 +1,41 @@
 //! What injects, made anew from what changed: configuration and values, the mesh, what is known of the cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Error, anyhow};
 use memo::Table;
 use mesh::Snapshot;
 use model::proxy_config::ProxyConfigObject;
-use model::{Key, Kind, Origin, Text, kube};
+use model::{Change, Key, Kind, Origin, Problem, Severity, Text, kube};
+use push::{Command, Handle};
 use sources::kube::ConfigMap;
 use tokio::sync::watch;
 use webhook::{Configuration, Environment, Injector, Mesh, Settings, Surroundings, Values};
 
-use super::source::{CONFIG, Source, VALUES};
-
-type Snapshots = watch::Receiver<Arc<Snapshot>>;
+use super::source::{CONFIG, VALUES};
+use crate::telling::Reports;
 
 /// How the configuration of injection is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
     /// Whether it is known what it says, even if that is nothing.
     pub(super) is_known: bool,
-    /// Whether what it says now cannot be used.
-    pub(super) is_refused: bool,
     /// What is wrong with it, and what holds instead.
-    pub(super) trouble: Option<String>,
+    pub(super) problem: Option<Problem>,
+}
+
+impl Told {
+    /// Whether what it says now cannot be used.
+    pub(super) fn is_refused(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.severity == Severity::Error)
+    }
 }
 
 /// Makes injectors.
 pub(super) struct Maker {
+    /// Stands for the configuration in messages; its name is the place.
+    key: Key,
     settings: Arc<Settings>,
     environment: Environment,
     configured: Option<(Arc<Configuration>, Arc<Values>)>,
@@ -50,8 +58,14 @@ impl Maker {
     ///
     /// # Errors
     /// Never: the built-in MeshConfig can be used.
-    pub(super) fn new(settings: Settings, environment: Environment) -> Result<Self, webhook::Error> {
+    pub(super) fn new(
+        place: &str,
+        settings: Settings,
+        environment: Environment,
+    ) -> Result<Self, webhook::Error> {
+        let (cluster, namespace) = Default::default();
         Ok(Self {
+            key: Key { cluster, kind: Kind::File, namespace, name: place.into() },
             settings: Arc::new(settings),
             environment,
             configured: None,
@@ -63,31 +77,29 @@ impl Maker {
 
     /// Takes what is configured, or says why it cannot be used; then what was configured before stays.
     fn configure(&mut self, found: &ConfigMap) -> Told {
-        let (is_refused, trouble) = match found {
+        let problem = match found {
             ConfigMap::Unknown => return Told::default(),
-            ConfigMap::Missing => (false, Some("there is none".to_owned())),
-            ConfigMap::Data(texts) => {
-                let text = |key: &str| texts.get(key).ok_or_else(|| format!("it has no key {key}"));
-                let parsed = text(CONFIG).and_then(|config| {
-                    let config = Configuration::parse(config).map_err(|error| error.to_string())?;
-                    let values = Values::parse(text(VALUES)?).map_err(|error| error.to_string())?;
-                    Ok((Arc::new(config), Arc::new(values)))
-                });
-                match parsed {
-                    Ok(configured) => {
-                        self.configured = Some(configured);
-                        (false, None)
-                    }
-                    Err(trouble) => (true, Some(trouble)),
+            ConfigMap::Missing => Some(Problem::warning(&self.key, "no-injection", "", "there is none")),
+            ConfigMap::Data(texts) => match parsed(texts) {
+                Ok(configured) => {
+                    self.configured = Some(configured);
+                    None
                 }
-            }
+                Err(cause) => Some(Problem::error(&self.key, "injection-unusable", "", cause)),
+            },
         };
         let holds = match &self.configured {
             Some(_) => "what it said before holds",
             None => "no pod can be injected",
         };
-        let trouble = trouble.map(|trouble| format!("{trouble}; {holds}"));
-        Told { is_known: true, is_refused, trouble }
+        Told { is_known: true, problem: problem.map(|problem| problem.with_outcome(holds)) }
+    }
+
+    /// What is wrong with the configuration as everything that is wrong with files comes.
+    fn change(&self, told: &Told) -> Change {
+        let origin = Origin { file: self.key.name.clone(), ..Origin::default() };
+        let problems = told.problem.iter().cloned().collect();
+        Change { key: self.key.clone(), value: None, origin: Arc::new(origin), problems }
     }
 
     /// Takes what is known of mesh and cluster; whether anything of it is another thing than before.
@@ -138,6 +150,14 @@ impl Maker {
     }
 }
 
+/// What both texts say, or why they cannot be used.
+fn parsed(texts: &BTreeMap<String, String>) -> Result<(Arc<Configuration>, Arc<Values>), String> {
+    let text = |key: &str| texts.get(key).ok_or_else(|| format!("it has no key {key}"));
+    let configuration = Configuration::parse(text(CONFIG)?).map_err(|error| error.to_string())?;
+    let values = Values::parse(text(VALUES)?).map_err(|error| error.to_string())?;
+    Ok((Arc::new(configuration), Arc::new(values)))
+}
+
 impl Seen {
     /// Whether the cluster is the same, as far as injection looks at it.
     fn is_around(&self, other: &Self) -> bool {
@@ -167,25 +187,40 @@ impl Seen {
 pub(super) struct Out {
     pub(super) injector: watch::Sender<Option<Injector>>,
     pub(super) told: watch::Sender<Told>,
+    /// Problems are the engine's to keep.
+    pub(super) engine: Handle,
 }
 
 /// Makes an injector of every new state, from the mesh's first one on; answers why it ends.
-pub(super) async fn follow(mut maker: Maker, source: Source, mut snapshots: Snapshots, out: Out) -> Error {
-    let Source { place, mut found } = source;
+pub(super) async fn follow(mut maker: Maker, mut found: watch::Receiver<ConfigMap>, out: Out) -> Error {
+    let mut snapshots = out.engine.snapshots.clone();
     if snapshots.wait_for(|state| state.generation > 0).await.is_err() {
         return anyhow!("the engine has ended");
     }
+    let mut reports = Reports::default();
     let mut is_new = true;
     loop {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let is_other = maker.see(&snapshot);
         drop(snapshot);
+        let mut told = None;
         if is_new {
-            let now = maker.configure(&found.borrow_and_update());
-            tell(&place, &out.told.send_replace(now.clone()), &now);
+            told = Some(maker.configure(&found.borrow_and_update()));
         }
         if is_new || is_other {
             out.injector.send_replace(maker.injector());
+        }
+        if let Some(told) = told {
+            if told.is_known && told.problem.is_none() {
+                tracing::info!("pods are injected as {} says", maker.key.name);
+            }
+            let change = maker.change(&told);
+            reports.note(&change);
+            if out.told.send_replace(told.clone()) != told
+                && out.engine.commands.send(Command::Changes(vec![change])).await.is_err()
+            {
+                return anyhow!("the engine has ended");
+            }
         }
         let watched = tokio::select! {
             changed = found.changed() => {
@@ -203,22 +238,11 @@ pub(super) async fn follow(mut maker: Maker, source: Source, mut snapshots: Snap
     }
 }
 
-/// Tells what is wrong, and when nothing is any more.
-fn tell(place: &str, before: &Told, now: &Told) {
-    match &now.trouble {
-        Some(trouble) if now.is_refused => tracing::error!("injection: {place}: {trouble}"),
-        Some(trouble) => tracing::warn!("injection: {place}: {trouble}"),
-        None if before.is_refused => tracing::info!("injection: {place}: this is not wrong any more"),
-        None if now.is_known => tracing::info!("injection: {place} is taken"),
-        None => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use mesh::Config;
     use model::parse::{Context, parse_object};
-    use model::{Change, settings};
+    use model::settings;
     use serde_json::json;
 
     use super::*;
@@ -226,7 +250,7 @@ mod tests {
     const GOOD: &str = "policy: enabled\ntemplates: {sidecar: 'spec: {}'}\n";
 
     fn maker() -> Maker {
-        Maker::new(Settings::default(), Environment::default()).unwrap()
+        Maker::new("here", Settings::default(), Environment::default()).unwrap()
     }
 
     fn texts(config: &str, values: &str) -> ConfigMap {
@@ -243,9 +267,10 @@ mod tests {
         let mut maker = maker();
         assert_eq!(maker.configure(&ConfigMap::Unknown), Told::default());
         let missing = maker.configure(&ConfigMap::Missing);
-        assert_eq!(missing.trouble.as_deref(), Some("there is none; no pod can be injected"));
-        assert!(!missing.is_refused && maker.injector().is_none());
-        assert!(maker.configure(&texts(GOOD, "{")).is_refused && maker.injector().is_none());
+        let told = maker.change(&missing).problems[0].located("here", 0);
+        assert_eq!(told, "here: there is none; no pod can be injected [no-injection]");
+        assert!(!missing.is_refused() && maker.injector().is_none());
+        assert!(maker.configure(&texts(GOOD, "{")).is_refused() && maker.injector().is_none());
         assert_eq!(maker.configure(&texts(GOOD, "{}")), Told { is_known: true, ..Told::default() });
         for (broken, why) in [
             (
@@ -257,12 +282,11 @@ mod tests {
             (ConfigMap::Missing, "there is none"),
         ] {
             let told = maker.configure(&broken);
-            let trouble = told.trouble.unwrap();
-            assert!(trouble.contains(why) && trouble.ends_with("; what it said before holds"), "{trouble}");
-            assert_eq!(
-                (told.is_refused, templates(&maker)),
-                (broken != ConfigMap::Missing, vec!["sidecar".into()])
-            );
+            let problem = told.problem.clone().unwrap();
+            assert!(problem.detail.contains(why), "{problem}");
+            assert_eq!(problem.outcome.as_deref(), Some("what it said before holds"));
+            assert_eq!(told.is_refused(), broken != ConfigMap::Missing);
+            assert_eq!(templates(&maker), ["sidecar"]);
         }
     }
 
