@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks on its standard streams")]
 
 mod app;
+mod away;
 mod house;
 mod means;
 mod mesh;
@@ -30,6 +31,7 @@ use crate::mesh::Peer;
 /// Every scenario, in the order of a run.
 const SCENARIOS: &[&str] = &[
     "api-alone",
+    "api-away",
     "mutual-tls-istiod",
     "revisions-istiod",
     "mutual-tls-pilothouse",
@@ -94,6 +96,7 @@ fn wanted(words: &Words) -> Vec<&'static str> {
 async fn scenario(means: &Means, name: &str, is_kept: bool) -> Result<()> {
     match name {
         "api-alone" => plain::run(means, is_kept).await,
+        "api-away" => away::run(means, is_kept).await,
         "mutual-tls-istiod" => mutual::run(means, Peer::Istiod, is_kept).await,
         "mutual-tls-pilothouse" => mutual::run(means, Peer::Pilothouse, is_kept).await,
         "revisions-istiod" => story::run(means, [Peer::Istiod; 2], is_kept).await,

@@ -14,8 +14,10 @@
 //!
 //! For a living mesh there are an application to put behind proxies ([`bookinfo`]), traffic that is measured
 //! ([`load`]), the processes around them ([`processes`], [`proxy`]), and their certificates ([`secrets`]); for a
-//! mesh in Kubernetes, a cluster with a kubelet of its own (`cluster`, a feature).
+//! mesh in Kubernetes, a cluster with a kubelet of its own (`cluster`, a feature), and what agents ask for over TLS (`agent`, of the same).
 
+#[cfg(feature = "cluster")]
+pub mod agent;
 pub mod bookinfo;
 pub mod calls;
 #[cfg(feature = "cluster")]
