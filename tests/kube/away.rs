@@ -79,6 +79,8 @@ impl Away {
         let none = BTreeMap::new();
         let held = step("it gets its clusters", async { Ok(proxy.clusters("web", &none).await?) }).await?;
         ensure!(held.keys().any(|name| name.contains("shop.web")), "{held:?}");
+        let state = self.folder.join("state/cluster-state");
+        step("the state is on disk", until("it is there", async || Ok(state.is_file()))).await?;
         // When the API server goes away and Pilothouse is started again,
         step("the API server is killed", async { Ok(self.plane.kill_api().await?) }).await?;
         self.processes.kill(NAME).await?;

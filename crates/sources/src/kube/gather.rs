@@ -70,7 +70,12 @@ impl Gather {
         let mut waiting = Vec::new();
         let mut heard: BTreeMap<&'static str, Instant> = BTreeMap::new();
         let mut look = begun + ANSWER;
+        let mut is_told = self.state.as_ref().is_some_and(StateFile::is_there);
         loop {
+            if !is_told && heard.is_empty() && begun.elapsed() >= ANSWER {
+                tracing::warn!("nothing is served until the API server answers: no earlier state is kept");
+                is_told = true;
+            }
             let mut taken = Vec::new();
             tokio::select! {
                 count = news.recv_many(&mut taken, AT_ONCE) => if count == 0 { return None },

@@ -149,6 +149,9 @@ impl Status {
 fn tell(name: &str, before: &Health, now: &Health, is_away: bool) {
     match now {
         Health::Unreachable(_) if is_away => tracing::debug!("watching {name}: {now}"),
+        Health::Unreachable(_) if matches!(before, Health::Waiting) => {
+            tracing::warn!("watching {name}: {now}")
+        }
         Health::Unreachable(_) => tracing::warn!("watching {name}: {now}; what it said before holds"),
         Health::Forbidden(_) => tracing::warn!("watching {name}: {now}"),
         Health::Live if matches!(before, Health::Forbidden(_)) => {
