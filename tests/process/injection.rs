@@ -54,6 +54,43 @@ fn files_are_injected_without_a_cluster() {
     );
 }
 
+#[test]
+fn a_workload_with_a_wrong_type_is_refused_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.yaml"), INJECTION).unwrap();
+    fs::write(folder.path().join("values.json"), r#"{"global": {"hub": "hub", "tag": "1"}}"#).unwrap();
+    let workload = |spec: &str| {
+        format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {spec}\n")
+    };
+    let containers = |containers: &str| format!("{{template: {{spec: {{containers: {containers}}}}}}}");
+    let list = "Deployment web: spec.template.spec.containers: invalid type";
+    for (spec, expected) in [
+        (containers("{name: c, image: x}"), list),
+        (containers("5"), list),
+        (containers("''"), list),
+        (containers("[{name: 5}]"), "Deployment web: spec.template.spec.containers[0].name: invalid type"),
+        ("{template: 5}".to_owned(), "Deployment web: spec.template: an object is expected, not 5"),
+        ("{replicas: 1}".to_owned(), "Deployment web: spec.template is required"),
+    ] {
+        for input in [workload(&spec), format!("apiVersion: v1\nkind: List\nitems: [{}]\n", inline(&spec))] {
+            let output = inject(folder.path(), &input);
+            assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), ""), "{input}");
+            assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
+        }
+    }
+    let output = inject(folder.path(), "apiVersion: v1\nkind: List\nitems: 5\n");
+    assert!(
+        text(&output.stderr).contains("List: items: a list is expected, not 5"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+/// A workload as an item of a list on one line.
+fn inline(spec: &str) -> String {
+    format!("{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {spec}}}")
+}
+
 const INJECTION: &str = "\
 policy: enabled
 templates:

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::proxy_config::ProxyConfigObject;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::engine::Environment;
 use crate::mesh::Proxy;
 use crate::pod::{self, Decision, NativeSidecars, Nodes, Owner, Work};
 use crate::review::{Answer, Review};
-use crate::{Configuration, Error, Mesh, Values, mesh, openshift, parts, path, shape};
+use crate::{Configuration, Error, Mesh, Values, mesh, openshift, parts, path};
 
 /// What injects pods. A clone is handles; a part that changed is put into a clone.
 #[derive(Clone)]
@@ -87,17 +87,18 @@ impl Injector {
         namespace: &str,
         environment: BTreeMap<String, String>,
     ) -> Result<Injected, Error> {
-        let metadata = pod.as_object_mut().map(|pod| pod.entry("metadata").or_insert_with(|| json!({})));
-        let metadata: &mut Map<String, Json> = metadata
-            .and_then(Json::as_object_mut)
-            .ok_or_else(|| Error::Pod("the object is no pod: its metadata is missing".into()))?;
-        // Large, and of no use to anybody here.
-        metadata.remove("managedFields");
-        if metadata.get("namespace").and_then(Json::as_str).unwrap_or_default().is_empty() {
-            metadata.insert("namespace".into(), namespace.into());
+        if let Some(pod) = pod.as_object_mut() {
+            let metadata = pod.entry("metadata").or_insert_with(|| json!({}));
+            if let Some(metadata) = metadata.as_object_mut() {
+                // Large, and of no use to anybody here.
+                metadata.remove("managedFields");
+                if metadata.get("namespace").and_then(Json::as_str).unwrap_or_default().is_empty() {
+                    metadata.insert("namespace".into(), namespace.into());
+                }
+            }
         }
-        shape::settle(&mut pod);
-        pod::check_request(&pod)?;
+        let name = parts::name_for_people(&pod);
+        pod::read(&mut pod, str::to_owned).map_err(|what| Error::Pod(format!("Pod {name}: {what}")))?;
         if pod::decide(&self.configuration, &pod) != Decision::Inject {
             return Ok(Injected::Skipped);
         }

@@ -42,13 +42,17 @@ pub fn inject_object(
 ) -> Result<Json, Error> {
     if text(&object, "kind") == "List" {
         add(&mut object, json!({"metadata": {}}));
-        if let Some(items) = object.get_mut("items").and_then(Json::as_array_mut) {
-            for item in items.iter_mut().filter(|item| is_workload(item)) {
-                *item = inject_object(injector, item.take(), warnings)?;
-            }
+        let items = match object.get_mut("items") {
+            Some(Json::Array(items)) => items.as_mut_slice(),
+            None | Some(Json::Null) => &mut [],
+            Some(other) => return Err(Error::Pod(format!("List: items: {}", expected("a list", other)))),
+        };
+        for item in items.iter_mut().filter(|item| is_workload(item)) {
+            *item = inject_object(injector, item.take(), warnings)?;
         }
         return Ok(object);
     }
+    check(&object).map_err(|what| Error::Pod(format!("{}: {what}", called(&object))))?;
     shape::settle(&mut object);
     fill(&mut object);
     inject_workload(injector, &mut object, warnings)?;
@@ -97,14 +101,55 @@ fn places(kind: &str) -> (&'static str, &'static str) {
     }
 }
 
+/// An object for people: its kind, and its namespace and name as far as it has them.
+fn called(object: &Json) -> String {
+    let metadata = object.get("metadata").unwrap_or(&Json::Null);
+    let parts = [text(metadata, "namespace"), text(metadata, "name")];
+    let name = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    format!("{} {name}", text(object, "kind")).trim_end().to_owned()
+}
+
+/// Whether there is a pod in a workload; an error is the field that is missing or of a wrong type, and the cause.
+fn check(object: &Json) -> Result<(), String> {
+    let (metadata, spec) = places(text(object, "kind"));
+    let mut pod = json!({"metadata": part(object, metadata)?, "spec": part(object, spec)?});
+    pod::read(&mut pod, |field| {
+        let (first, rest) = field.split_at(field.find('.').unwrap_or(field.len()));
+        let place = if first == "spec" { spec } else { metadata };
+        format!("{}{rest}", dotted(place))
+    })
+}
+
+/// What stands at a path below objects; nothing is null.
+fn part(object: &Json, path: &str) -> Result<Json, String> {
+    for parent in path.match_indices('/').skip(1).filter_map(|(end, _)| path.get(..end)) {
+        match object.pointer(parent) {
+            Some(Json::Object(_)) => {}
+            None | Some(Json::Null) => return Err(format!("{} is required", dotted(parent))),
+            Some(other) => return Err(format!("{}: {}", dotted(parent), expected("an object", other))),
+        }
+    }
+    Ok(object.pointer(path).cloned().unwrap_or_default())
+}
+
+fn dotted(path: &str) -> String {
+    path.trim_start_matches('/').replace('/', ".")
+}
+
+fn expected(what: &str, found: &Json) -> String {
+    let found = match found {
+        Json::Object(_) => "a map".to_owned(),
+        Json::Array(_) => "a list".to_owned(),
+        plain => plain.to_string(),
+    };
+    format!("{what} is expected, not {found}")
+}
+
 fn inject_workload(injector: &Injector, object: &mut Json, warnings: &mut Vec<String>) -> Result<(), Error> {
     let kind = text(object, "kind").to_owned();
     let (metadata, spec) = places(&kind);
-    let no_template = || Error::Pod(format!("{kind}: spec.template is required"));
-    let mut pod = json!({
-        "metadata": object.pointer(metadata).cloned().unwrap_or_else(|| json!({})),
-        "spec": object.pointer(spec).ok_or_else(no_template)?.clone(),
-    });
+    let part = |path: &str| object.pointer(path).cloned().unwrap_or_else(|| json!({}));
+    let mut pod = json!({"metadata": part(metadata), "spec": part(spec)});
     let owner = if kind == "Pod" { pod::owner(&pod) } else { owner_of(object) };
     let name = parts::text(pod.get("metadata").unwrap_or(&Json::Null), "name");
     let name = if name.is_empty() { owner.name.clone() } else { name.to_owned() };

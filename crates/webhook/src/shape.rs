@@ -124,17 +124,26 @@ const ORDER: [&str; 78] = [
 
 /// Brings an object into that shape. Quantities that are none stay as they are, for others to refuse.
 pub(crate) fn settle(value: &mut Json) {
+    settle_but(value, is_absent);
+}
+
+/// The first half of that: nothing goes but nulls, so that what has a wrong type can still be seen.
+pub(crate) fn settle_nulls(value: &mut Json) {
+    settle_but(value, |_, value| value.is_null());
+}
+
+fn settle_but(value: &mut Json, is_absent: fn(&str, &Json) -> bool) {
     if let Json::Object(fields) = value {
         for (name, value) in fields.iter_mut() {
             match value {
                 Json::Object(map) if MAPS.contains(&name.as_str()) => settle_map(name, map),
                 _ if matches!(name.as_str(), "divisor" | "sizeLimit") => settle_quantity(value),
-                _ => settle(value),
+                _ => settle_but(value, is_absent),
             }
         }
         fields.retain(|name, value| !is_absent(name, value));
     } else if let Json::Array(items) = value {
-        items.iter_mut().for_each(settle);
+        items.iter_mut().for_each(|item| settle_but(item, is_absent));
     }
 }
 

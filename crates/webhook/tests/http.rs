@@ -112,6 +112,25 @@ async fn what_cannot_be_injected_is_denied_with_a_reason() {
 }
 
 #[tokio::test]
+async fn what_is_no_pod_is_denied_with_its_field() {
+    let house = House::new(Some(injector()));
+    let container = json!({"name": "c", "image": "x"});
+    for (containers, field) in [
+        (json!(5), "spec.containers: "),
+        (json!(""), "spec.containers: "),
+        (container.clone(), "spec.containers: "),
+        (json!([{"name": 5}]), "spec.containers[0].name: "),
+    ] {
+        let mut bad = pod();
+        bad["spec"]["containers"] = containers;
+        let answer = house.review("/inject", "v1", bad).await;
+        assert_eq!(answer["response"]["allowed"], false, "{answer}");
+        let message = answer["response"]["status"]["message"].as_str().unwrap();
+        assert!(message.contains("/a: ") && message.contains(field), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_question_is_refused() {
     let house = House::new(Some(injector()));
     for path in ["/inject", "/validate"] {

@@ -198,19 +198,26 @@ fn warn_of_dns(pod: &Json) {
     }
 }
 
-/// Whether what came is a pod.
-pub(crate) fn check_request(pod: &Json) -> Result<(), Error> {
-    typed(pod).map_err(|reason| Error::Pod(format!("the object is no pod: {reason}")))
+/// Brings what came into the shape of Go's types.
+///
+/// # Errors
+/// If it is no pod: `told` makes a whole name of the pod's field, and the object is named by who calls.
+pub(crate) fn read(pod: &mut Json, told: impl Fn(&str) -> String) -> Result<(), String> {
+    shape::settle_nulls(pod);
+    typed(pod).map_err(|(field, cause)| format!("{}: {cause}", told(&field)))?;
+    shape::settle(pod);
+    Ok(())
 }
 
 /// Whether the API server could take what goes for a pod.
 fn check(pod: &Json) -> Result<(), Error> {
-    typed(pod).map_err(|reason| {
-        Error::Pod(format!("what injection gives is no pod (check template and pod): {reason}"))
+    typed(pod).map_err(|(field, cause)| {
+        Error::Pod(format!("what injection gives is no pod (check template and pod): {field}: {cause}"))
     })
 }
 
-fn typed(pod: &Json) -> Result<(), String> {
-    use serde::Deserialize as _;
-    k8s_openapi::api::core::v1::Pod::deserialize(pod).map(drop).map_err(|error| error.to_string())
+/// An error is the field with a wrong type and what is wrong with it.
+fn typed(pod: &Json) -> Result<(), (String, String)> {
+    let read = serde_path_to_error::deserialize::<_, k8s_openapi::api::core::v1::Pod>(pod);
+    read.map(drop).map_err(|error| (error.path().to_string(), error.inner().to_string()))
 }
