@@ -20,6 +20,7 @@ mod mutual;
 mod outside;
 mod plain;
 mod story;
+mod writers;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ use crate::mesh::Peer;
 const SCENARIOS: &[&str] = &[
     "api-alone",
     "api-away",
+    "writers",
     "mutual-tls-istiod",
     "revisions-istiod",
     "mutual-tls-pilothouse",
@@ -88,6 +90,7 @@ async fn scenario(means: &Means, name: &str, is_kept: bool) -> Result<()> {
     match name {
         "api-alone" => plain::run(means, is_kept).await,
         "api-away" => away::run(means, is_kept).await,
+        "writers" => writers::run(means, is_kept).await,
         "mutual-tls-istiod" => mutual::run(means, Peer::Istiod, is_kept).await,
         "mutual-tls-pilothouse" => mutual::run(means, Peer::Pilothouse, is_kept).await,
         "revisions-istiod" => story::run(means, [Peer::Istiod; 2], is_kept).await,

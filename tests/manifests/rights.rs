@@ -65,7 +65,6 @@ pub(crate) const CLUSTER: &[Need] = &[
 /// In the control plane's own namespace.
 pub(crate) const HOME: &[Need] = &[
     need("", &["secrets"], &["create", "get", "update"], "crates/identity/src"),
-    need("coordination.k8s.io", &["leases"], &["create", "get", "patch", "update"], "crates/controllers/src"),
     need("networking.istio.io", &["gateways"], &["create"], "crates/controllers/src"),
 ];
 

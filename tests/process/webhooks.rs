@@ -98,13 +98,14 @@ fn pod() -> Value {
         "spec": {"containers": [{"name": "a", "image": "i"}]}})
 }
 
-/// A control plane of the cluster, where it serves webhooks and where its pages.
-fn start(folder: &Path, kubeconfig: &Path) -> (Running, String, String) {
+/// A control plane of the cluster that has said this, where it serves webhooks and where its pages.
+fn start(folder: &Path, kubeconfig: &Path, said: &str) -> (Running, String, String) {
     let running = of_cluster(folder, kubeconfig, "127.0.0.1:0");
-    let [pages, webhooks] = running
-        .says_all(["serving readiness", "webhooks will be served over TLS"])
-        .map(|line| line.rsplit_once("address=").unwrap().1.to_owned());
-    (running, webhooks, pages)
+    // Whichever comes first.
+    let [pages, webhooks, _] =
+        running.says_all(["serving readiness", "webhooks will be served over TLS", said]);
+    let address = |line: &str| line.rsplit_once("address=").unwrap().1.to_owned();
+    (running, address(&webhooks), address(&pages))
 }
 
 fn of_cluster(folder: &Path, kubeconfig: &Path, https: &str) -> Running {
@@ -119,8 +120,8 @@ async fn pods_are_injected_with_what_the_config_map_says_and_a_broken_one_change
     let root = plugged_in(folder.path());
     let (api, kubeconfig) = Api::start(folder.path(), MAP).await;
     api.put(&[("config", &config("one")), ("values", VALUES)]);
-    let (running, address, pages) = start(folder.path(), &kubeconfig);
-    running.says("pods are injected as ConfigMap mesh/istio-sidecar-injector-r1 says");
+    let said = "pods are injected as ConfigMap mesh/istio-sidecar-injector-r1 says";
+    let (running, address, pages) = start(folder.path(), &kubeconfig, said);
     let webhooks = Webhooks::new(address, &root);
 
     let injected = webhooks.injected().await;
@@ -164,8 +165,8 @@ async fn without_its_config_map_nothing_is_injected_and_the_rest_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let root = plugged_in(folder.path());
     let (api, kubeconfig) = Api::start(folder.path(), MAP).await;
-    let (running, address, pages) = start(folder.path(), &kubeconfig);
-    running.says("there is none; no pod can be injected");
+    let said = "there is none; no pod can be injected";
+    let (running, address, pages) = start(folder.path(), &kubeconfig, said);
     let webhooks = Webhooks::new(address, &root);
     assert_eq!(webhooks.call("POST", "/inject", "application/json", "{}").await.0, 503);
     let ready = get(&pages, "/ready");

@@ -154,3 +154,8 @@ pub struct Pod {
     /// `hostNetwork`.
     pub host_network: bool,
 }
+
+/// Whether it is there that a proxy looks for its mesh's configuration, as charts of gateways mount it.
+pub fn is_mesh_folder(path: &str) -> bool {
+    path.trim_end_matches('/') == "/etc/istio/config"
+}

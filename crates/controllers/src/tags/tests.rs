@@ -159,6 +159,22 @@ async fn the_default_tag_validates_and_puts_the_default_revision_out_of_use() {
 }
 
 #[tokio::test]
+async fn a_conflict_is_tried_again_and_what_others_wrote_meanwhile_stays() {
+    let cluster = crate::testing::Cluster::new();
+    for (path, object) in installed("1-9-1") {
+        let resource = if path == MUTATING { Resource::MUTATING } else { Resource::SERVICE };
+        cluster.put(resource, object);
+    }
+    let tags = Tags::new(cluster.client(), "istio-system");
+    tags.set("prod", "1-9-1", false).await.unwrap();
+    cluster.refuse(Method::PUT, "istio-revision-tag-prod", 409, "Conflict");
+    tags.set("prod", "1-9-1", true).await.unwrap();
+    let writes = cluster.written();
+    let tries = writes.iter().filter(|line| line.starts_with("PUT mutatingwebhookconfigurations")).count();
+    assert_eq!(tries, 2, "{writes:?}");
+}
+
+#[tokio::test]
 async fn without_the_tag_default_the_default_revision_is_in_use_again() {
     let mut objects = installed("1-9-1").to_vec();
     let [(at, mut injector), service] = installed("default");

@@ -9,12 +9,11 @@ use serde_json::Value as Json;
 
 use super::decode;
 use crate::key::Meta;
-use crate::kube::{EndpointSlice, Namespace, Node, Pod, Port, Service, ServiceType, SliceEndpoint};
+use crate::kube::{
+    EndpointSlice, Namespace, Node, Pod, Port, Service, ServiceType, SliceEndpoint, is_mesh_folder,
+};
 use crate::service::TargetPort;
 use crate::{Host, Kind, Labels, Problem, Text, Value};
-
-/// Where a proxy looks for its mesh's configuration.
-const MESH_FOLDER: &str = "/etc/istio/config";
 
 /// The value of a Kubernetes object; `None` if it is of another kind or of no use.
 pub(crate) fn parse(meta: &Meta, object: &Json, problems: &mut Vec<Problem>) -> Option<Value> {
@@ -169,7 +168,7 @@ fn pod(meta: Meta, object: core::Pod) -> Pod {
 /// The ConfigMap behind the folder in which a proxy looks for its mesh's configuration.
 fn mesh_map(spec: &core::PodSpec) -> Text {
     let mounts = spec.containers.iter().flat_map(|one| one.volume_mounts.iter().flatten());
-    let mount = mounts.into_iter().find(|mount| mount.mount_path.trim_end_matches('/') == MESH_FOLDER);
+    let mount = mounts.into_iter().find(|mount| is_mesh_folder(&mount.mount_path));
     let volumes = spec.volumes.iter().flatten();
     let volume = mount.and_then(|mount| volumes.into_iter().find(|volume| volume.name == mount.name));
     volume.and_then(|volume| Some(volume.config_map.as_ref()?.name.as_str().into())).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use kube::discovery::ApiResource;
 use model::Kind;
+use model::kube::is_mesh_folder;
 use model::parse::is_read_annotation;
 use serde_json::{Map, Value as Json};
 
@@ -126,7 +127,7 @@ fn trim_node(node: &mut Map<String, Json>) {
 
 /// Most of a pod is how it is run.
 fn trim_pod(pod: &mut Map<String, Json>) {
-    const RUN: [&str; 9] = [
+    const RUN: [&str; 8] = [
         "affinity",
         "ephemeralContainers",
         "imagePullSecrets",
@@ -135,13 +136,15 @@ fn trim_pod(pod: &mut Map<String, Json>) {
         "securityContext",
         "tolerations",
         "topologySpreadConstraints",
-        "volumes",
     ];
     if let Some(spec) = object_of("spec")(pod) {
         drop_all(spec, &RUN);
+        trim_volumes(spec);
         for list in ["containers", "initContainers"] {
             for container in objects(spec, list) {
-                container.retain(|field, _| matches!(field.as_str(), "name" | "ports" | "restartPolicy"));
+                container.retain(|field, _| {
+                    matches!(field.as_str(), "name" | "ports" | "restartPolicy" | "volumeMounts")
+                });
             }
         }
     }
@@ -150,6 +153,28 @@ fn trim_pod(pod: &mut Map<String, Json>) {
         for condition in objects(status, "conditions") {
             condition.retain(|field, _| matches!(field.as_str(), "type" | "status"));
         }
+    }
+}
+
+/// Leaves of volumes only what a proxy finds its mesh's configuration in; most pods have none.
+fn trim_volumes(spec: &mut Map<String, Json>) {
+    for container in objects(spec, "initContainers") {
+        container.remove("volumeMounts");
+    }
+    let mut mounted = Vec::new();
+    for container in objects(spec, "containers") {
+        let mounts = container.remove("volumeMounts").and_then(|mounts| mounts.as_array().cloned());
+        let is_mesh = |mount: &Json| mount["mountPath"].as_str().is_some_and(is_mesh_folder);
+        if let Some(mount) = mounts.into_iter().flatten().find(is_mesh) {
+            mounted.push(mount["name"].clone());
+            container.insert("volumeMounts".to_owned(), Json::Array(vec![mount]));
+        }
+    }
+    let is_kept = |volume: &Json| mounted.contains(&volume["name"]) && volume.get("configMap").is_some();
+    let volumes = spec.remove("volumes").and_then(|volumes| volumes.as_array().cloned());
+    let volumes: Vec<Json> = volumes.into_iter().flatten().filter(is_kept).collect();
+    if !volumes.is_empty() {
+        spec.insert("volumes".to_owned(), Json::Array(volumes));
     }
 }
 
@@ -205,10 +230,12 @@ mod tests {
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "d-x", "uid": "v",
             "controller": true}]});
         let container = json!({"name": "c", "image": "i", "env": [{"name": "x"}], "restartPolicy": "Always",
-            "ports": [{"name": "http", "containerPort": 80}], "readinessProbe": {"httpGet": {"port": 1}}});
+            "ports": [{"name": "http", "containerPort": 80}], "readinessProbe": {"httpGet": {"port": 1}},
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}, {"name": "m", "mountPath": "/etc/istio/config"}]});
         let pod_spec = json!({"serviceAccountName": "s", "nodeName": "n", "hostname": "h", "subdomain": "d",
             "hostNetwork": true, "containers": [container], "initContainers": [container],
-            "volumes": [{"name": "v"}], "tolerations": [{}], "nodeSelector": {"a": "b"}});
+            "volumes": [{"name": "v", "configMap": {"name": "v"}}, {"name": "m", "configMap": {"name": "istio"}}],
+            "tolerations": [{}], "nodeSelector": {"a": "b"}});
         let pod_status = json!({"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "::1"}],
             "conditions": [{"type": "Ready", "status": "True", "lastProbeTime": null}], "containerStatuses": []});
         let endpoints = json!([{"addresses": ["10.0.0.1"], "nodeName": "n", "zone": "z", "conditions":
