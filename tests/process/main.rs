@@ -12,6 +12,7 @@ mod flags;
 mod identity;
 mod injection;
 mod problems;
+mod streams;
 mod webhooks;
 
 use std::fs;

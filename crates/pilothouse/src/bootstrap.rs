@@ -7,6 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
+use crate::output;
 use crate::usage::host_and_port;
 
 /// Who the Envoy is, and where Pilothouse listens.
@@ -63,8 +64,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 /// Prints a bootstrap in JSON.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(&bootstrap(arguments))?);
-    Ok(())
+    output::print(&serde_json::to_string_pretty(&bootstrap(arguments))?)
 }
 
 fn bootstrap(arguments: &Arguments) -> Json {

@@ -1,13 +1,15 @@
 //! `inject`: the proxy put into files, as `istioctl kube-inject` does it, without a cluster.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use webhook::{Configuration, Injector, Mesh, NativeSidecars, Settings, Surroundings, Values, offline};
+
+use crate::output;
 
 /// Standard input or output.
 const STANDARD: &str = "-";
@@ -39,16 +41,16 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let injector = injector(arguments)?;
     let input = read(&arguments.filename)?;
-    let output = offline::inject_text(&injector, &input)
+    let injected = offline::inject_text(&injector, &input)
         .with_context(|| format!("injecting into {}", arguments.filename.display()))?;
-    for warning in &output.warnings {
-        eprintln!("{warning}");
+    for warning in &injected.warnings {
+        output::tell(warning);
     }
     match arguments.output.as_deref() {
         Some(path) if path != Path::new(STANDARD) => {
-            fs::write(path, &output.text).with_context(|| format!("writing {}", path.display()))
+            fs::write(path, &injected.text).with_context(|| format!("writing {}", path.display()))
         }
-        _ => print(&output.text),
+        _ => output::print_whole(&injected.text),
     }
 }
 
@@ -94,12 +96,4 @@ fn read(path: &Path) -> Result<String> {
         bail!("standard input is empty; -f - reads documents from it");
     }
     Ok(text)
-}
-
-/// Somebody who has read enough closes the pipe.
-fn print(text: &str) -> Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("printing"),
-        _ => Ok(()),
-    }
 }

@@ -1,5 +1,5 @@
 //! The program: which words it knows, and where each leads.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks on its standard streams")]
+#![warn(clippy::print_stderr, reason = "`output` knows what to do when nobody takes it")]
 
 mod address;
 mod bootstrap;
@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::tell(format_args!("error: {error:#}"));
             if error.is::<usage::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

@@ -1,13 +1,27 @@
-//! Standard output.
+//! Standard output and standard error, the one way to each: who listens may leave, and a disk may be full.
 
-use std::io::Write as _;
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
 
 use anyhow::{Context as _, Result};
 
-/// Prints a text and ends the line. Somebody who has read enough closes the pipe.
+/// Prints a text and ends the line. Somebody who has read enough closes the pipe, which is no error.
 pub(crate) fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("printing"),
+    print_whole(&format!("{text}\n"))
+}
+
+/// Prints a text that has its lines' ends already.
+pub(crate) fn print_whole(text: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
         _ => Ok(()),
     }
+}
+
+/// Says a line on standard error. If nobody takes it, there is nowhere to say so.
+pub(crate) fn tell(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

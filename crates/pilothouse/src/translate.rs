@@ -9,6 +9,8 @@ use clap::Args;
 use pilothouse::offline::{Request, translate};
 use serde_json::{Map, Value as Json, json};
 
+use crate::output;
+
 /// Types that have resources.
 const TYPES: [&str; 5] = ["cds", "eds", "lds", "rds", "nds"];
 
@@ -69,14 +71,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let answer = translate(&request).map_err(|error| anyhow!("{}: {error}", arguments.node.display()))?;
     for problem in &answer.problems {
-        eprintln!("{problem}");
+        output::tell(problem);
     }
     let types = answer.resources.into_iter().map(|(kind, list)| {
         let list = list.into_iter().map(|(name, resource)| json!({"name": name, "resource": resource}));
         (kind, Json::Array(list.collect()))
     });
     let shown = Json::Object(types.collect::<Map<_, _>>());
-    crate::output::print(&if arguments.pretty { format!("{shown:#}") } else { shown.to_string() })?;
+    output::print(&if arguments.pretty { format!("{shown:#}") } else { shown.to_string() })?;
     if arguments.strict && !answer.problems.is_empty() {
         let warnings = answer.problems.len() - answer.errors;
         bail!("the configuration is not faultless: errors {}, warnings {warnings}", answer.errors);

@@ -3,6 +3,8 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::output;
+
 /// The version of this program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -25,15 +27,14 @@ enum Output {
 
 /// Prints the version.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    match (arguments.output, arguments.short) {
-        (Some(Output::Json), _) => println!("{}", serde_json::to_string_pretty(&json())?),
+    output::print(&match (arguments.output, arguments.short) {
+        (Some(Output::Json), _) => serde_json::to_string_pretty(&json())?,
         (Some(Output::Yaml), _) => {
-            println!("clientVersion:\n  version: {VERSION}\n  revision: unknown\n  status: Clean")
+            format!("clientVersion:\n  version: {VERSION}\n  revision: unknown\n  status: Clean")
         }
-        (None, true) => println!("{VERSION}"),
-        (None, false) => println!("pilothouse {VERSION}"),
-    }
-    Ok(())
+        (None, true) => VERSION.to_owned(),
+        (None, false) => format!("pilothouse {VERSION}"),
+    })
 }
 
 fn json() -> serde_json::Value {

@@ -1,11 +1,12 @@
 //! The build's chores: `cargo xtask --help` lists them, the Makefile names the ones to remember.
 //!
 //! Nothing here is part of the product. Whatever a test needs as well stands in `testkit`.
-#![allow(clippy::print_stdout, reason = "chores speak on standard output")]
+#![warn(clippy::print_stderr, reason = "`output` knows what to do when nobody takes it")]
 
 mod app;
 mod demo;
 mod mutate;
+mod output;
 mod repo;
 mod rootfs;
 mod suites;
@@ -63,8 +64,10 @@ enum Chore {
 fn main() -> ExitCode {
     match run(&Arguments::parse().chore) {
         Ok(()) => ExitCode::SUCCESS,
+        // What a shell says of a program that a closed pipe has ended.
+        Err(error) if error.is::<output::Closed>() => ExitCode::from(141),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            output::complain(&error);
             ExitCode::FAILURE
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
+use crate::output::say;
 use crate::repo;
 
 /// What the image's root file system is made of, and where.
@@ -54,19 +55,17 @@ pub(crate) fn run(arguments: &RootfsArguments) -> Result<()> {
     };
     assemble(&binary, &root)?;
     let megabytes = f64::from(compressed(&root)?) / 1e6;
-    println!("  {} is {megabytes:.1} MB compressed, of {LIMIT_MEGABYTES} MB at most", root.display());
+    say!("  {} is {megabytes:.1} MB compressed, of {LIMIT_MEGABYTES} MB at most", root.display())?;
     ensure!(megabytes <= LIMIT_MEGABYTES, "the image would be {megabytes:.1} MB");
     if arguments.no_run {
         return Ok(());
     }
     if output(Command::new("id").arg("-u"))?.trim() != "0" {
-        println!("  SKIPPED running it: a root of its own needs root");
+        say!("  SKIPPED running it: a root of its own needs root")?;
         return Ok(());
     }
-    print!(
-        "  in it as user {USER}, with nothing writable: {}",
-        output(&mut inside(&root, &["version", "--short"]))?
-    );
+    let version = output(&mut inside(&root, &["version", "--short"]))?;
+    say!("  in it as user {USER}, with nothing writable: {}", version.trim_end())?;
     serves(&root)
 }
 
@@ -149,7 +148,7 @@ fn serves(root: &Path) -> Result<()> {
     let status = child.wait().context("waiting for its end")?;
     let address = asked?;
     ensure!(ended.is_ok_and(|kill| kill.success()) && status.success(), "it ended with {status}");
-    println!("  it was ready at {address} and ended when it was told to");
+    say!("  it was ready at {address} and ended when it was told to")?;
     Ok(())
 }
 

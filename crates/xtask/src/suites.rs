@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use cargo_metadata::{MetadataCommand, Target, TargetKind};
 
+use crate::output::say;
 use crate::{demo, repo, tidy, tools};
 
 /// Formatting, clippy, documentation, tidy: warnings are failures. All are run, whatever the first says.
@@ -129,8 +130,7 @@ pub(crate) fn kube(words: Vec<OsString>) -> Result<()> {
 /// Says that a part is skipped; in a pipeline that is a failure.
 fn skip(part: &str, reason: &str) -> Result<()> {
     ensure!(!repo::in_ci(), "{part} were skipped: {reason}");
-    println!("  SKIPPED {part}: {reason}");
-    Ok(())
+    say!("  SKIPPED {part}: {reason}")
 }
 
 /// The table of speeds and sizes.
@@ -189,10 +189,10 @@ impl Suite {
 
 /// Announces a stage, runs it and says how long it took.
 fn stage(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    println!("== {name}");
+    say!("== {name}")?;
     let start = Instant::now();
     let result = work();
     let verdict = if result.is_ok() { "done" } else { "FAILED" };
-    println!("== {name} {verdict} in {:.1} s", start.elapsed().as_secs_f64());
-    result.with_context(|| format!("stage {name}"))
+    let told = say!("== {name} {verdict} in {:.1} s", start.elapsed().as_secs_f64());
+    result.with_context(|| format!("stage {name}")).and(told)
 }

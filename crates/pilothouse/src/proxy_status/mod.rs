@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 use envoy_api::envoy::service::discovery::v3::DiscoveryResponse;
 use prost::{Message, Name};
 
+use crate::output;
+
 /// Longest time that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -50,11 +52,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let answer = tokio::time::timeout(PATIENCE, answer(arguments)).await;
         answer.with_context(|| format!("no answer from {} in {PATIENCE:?}", arguments.address))?
     })?;
-    println!("{}", text.trim_end());
+    output::print(text.trim_end())?;
     if matches!(arguments.output, Output::Table) && text.lines().count() == 1 {
-        eprintln!("no proxy is connected to {}", arguments.address);
+        output::tell(format_args!("no proxy is connected to {}", arguments.address));
     }
-    rejected.iter().for_each(|line| eprintln!("{line}"));
+    rejected.iter().for_each(output::tell);
     Ok(())
 }
 

@@ -69,7 +69,7 @@ async fn tell(mesh: &mut Mesh, once: bool) -> Result<()> {
     if once {
         return Ok(());
     }
-    voice.farewell(&mesh.place);
+    voice.farewell(&mesh.place)?;
     let (name, status) = mesh.until_something_ends().await;
     bail!("{name} ended by itself ({status}); its log is {}", mesh.log(&name).display())
 }

@@ -33,7 +33,7 @@ const RATINGS: &str = "routes-ratings.yaml";
 pub(super) async fn tell(mesh: &mut Mesh, voice: &mut Voice) -> Result<()> {
     start(mesh, voice).await?;
     let flow = Flow::start(mesh.client.clone(), everybody(mesh), STEADY);
-    even(mesh, voice).await;
+    even(mesh, voice).await?;
     canary(mesh, voice).await?;
     one_user(mesh, voice).await?;
     faults(mesh, voice).await?;
@@ -44,7 +44,7 @@ pub(super) async fn tell(mesh: &mut Mesh, voice: &mut Voice) -> Result<()> {
 }
 
 async fn start(mesh: &mut Mesh, voice: &mut Voice) -> Result<()> {
-    voice.step("Bookinfo starts: no cluster, no root, no certificates (mutual TLS is off in this mesh)");
+    voice.step("Bookinfo starts: no cluster, no root, no certificates (mutual TLS is off in this mesh)")?;
     let begin = Instant::now();
     mesh.start_apps()?;
     mesh.start_pilothouse()?;
@@ -73,15 +73,16 @@ async fn until_served(mesh: &mut Mesh) -> Result<()> {
     }
 }
 
-async fn even(mesh: &Mesh, voice: &mut Voice) {
-    voice.step("Traffic is even over the three versions of reviews");
+async fn even(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
+    voice.step("Traffic is even over the three versions of reviews")?;
     let third = 100.0 / 3.0;
     let report = shares(mesh, voice, "everybody", &[("v1", third), ("v2", third), ("v3", third)]).await;
     voice.say(&format!("half of them within {}", milliseconds(report.percentile(50))));
+    Ok(())
 }
 
 async fn canary(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
-    voice.step("A canary: 80 % to v1, 20 % to v3, by editing the VirtualService");
+    voice.step("A canary: 80 % to v1, 20 % to v3, by editing the VirtualService")?;
     let before = routes(mesh, "productpage-v1").await?;
     let saved = save(mesh, voice, "reviews-canary.yaml", REVIEWS)?;
     let time = until_routes(mesh, "productpage-v1", before, saved).await?;
@@ -91,7 +92,7 @@ async fn canary(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
 }
 
 async fn one_user(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
-    voice.step("One user, jason, gets v2 by a header; the others do not notice");
+    voice.step("One user, jason, gets v2 by a header; the others do not notice")?;
     let saved = save(mesh, voice, "reviews-jason.yaml", REVIEWS)?;
     let time = until_answer(mesh, &jason(mesh), saved, |answer, _| kind(answer) == "v2").await?;
     voice.effect("jason's first request to v2 left", time);
@@ -102,7 +103,7 @@ async fn one_user(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
 }
 
 async fn faults(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
-    voice.step("Faults for jason alone: ratings 400 ms late, then broken, then well again");
+    voice.step("Faults for jason alone: ratings 400 ms late, then broken, then well again")?;
     let saved = save(mesh, voice, "ratings-delay.yaml", RATINGS)?;
     let time = until_answer(mesh, &jason(mesh), saved, |_, time| time >= DELAY).await?;
     voice.effect("jason's first slow request left", time);
@@ -121,7 +122,7 @@ async fn faults(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
 }
 
 async fn broken_file(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
-    voice.step("A broken file is saved: traffic is untouched; then it is mended");
+    voice.step("A broken file is saved: traffic is untouched; then it is mended")?;
     let before = mesh.pilothouse_log().len();
     let saved = save(mesh, voice, "reviews-broken.yaml", REVIEWS)?;
     match complaint(mesh, before).await {
@@ -141,7 +142,7 @@ async fn broken_file(mesh: &Mesh, voice: &mut Voice) -> Result<()> {
 }
 
 async fn restart(mesh: &mut Mesh, voice: &mut Voice) -> Result<()> {
-    voice.step("Pilothouse is killed while traffic flows, a file is edited, Pilothouse starts again");
+    voice.step("Pilothouse is killed while traffic flows, a file is edited, Pilothouse starts again")?;
     mesh.kill_pilothouse().await?;
     save(mesh, voice, "reviews-v1.yaml", REVIEWS)?;
     let report = burst(&mesh.client, &everybody(mesh), 200, AT_ONCE).await;
@@ -162,7 +163,7 @@ async fn restart(mesh: &mut Mesh, voice: &mut Voice) -> Result<()> {
 }
 
 async fn finish(mesh: &mut Mesh, voice: &mut Voice, steady: &Report) -> Result<()> {
-    voice.step("What the proxies hold, and what became of the traffic");
+    voice.step("What the proxies hold, and what became of the traffic")?;
     for line in mesh.status()?.lines() {
         voice.say(line);
     }

@@ -1,11 +1,13 @@
 //! What the demo says: one line a fact, and a mark where a fact is not as it should be.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use testkit::load::Report;
 
 use super::place::Place;
+use crate::output::say;
 
 /// Points by which a measured share may differ from the configured one.
 const TOLERANCE: f64 = 4.0;
@@ -19,24 +21,27 @@ pub(super) struct Voice {
 
 impl Voice {
     /// Opens the next step.
-    pub(super) fn step(&mut self, title: &str) {
+    ///
+    /// # Errors
+    /// If nobody listens any more, which ends the story.
+    pub(super) fn step(&mut self, title: &str) -> Result<()> {
         self.step += 1;
-        println!("\n{}. {title}", self.step);
+        say!("\n{}. {title}", self.step)
     }
 
     /// Says a fact.
     pub(super) fn say(&self, fact: &str) {
-        println!("   {fact}");
+        self.line(format_args!("   {fact}"));
     }
 
     /// Says how long a saved file took to have its effect.
     pub(super) fn effect(&self, what: &str, time: Duration) {
-        println!("   {what} {} after the save", spell(time));
+        self.line(format_args!("   {what} {} after the save", spell(time)));
     }
 
     /// Says a fact that must hold.
     pub(super) fn check(&mut self, is_so: bool, fact: &str) {
-        println!("   {}{fact}", if is_so { "" } else { "WRONG: " });
+        self.line(format_args!("   {}{fact}", if is_so { "" } else { "WRONG: " }));
         if !is_so {
             self.wrong.push(fact.to_owned());
         }
@@ -61,27 +66,35 @@ impl Voice {
     /// The end of the story; unattended, anything wrong is a failure.
     pub(super) fn verdict(&self, once: bool) -> Result<()> {
         match self.wrong.len() {
-            0 => println!("\nAll as it should be."),
+            0 => say!("\nAll as it should be."),
             count if once => bail!("{count} things were not as they should be: {}", self.wrong.join("; ")),
-            count => println!("\n{count} things were not as they should be, marked WRONG above."),
+            count => say!("\n{count} things were not as they should be, marked WRONG above."),
         }
-        Ok(())
     }
 
     /// What to do with the mesh that is left.
-    pub(super) fn farewell(&self, place: &Place) {
+    pub(super) fn farewell(&self, place: &Place) -> Result<()> {
         let steps = place.folder.join("steps");
         let config = place.config();
-        println!("\nThe mesh stays up until Ctrl-C.");
-        println!("   open   http://{}/productpage", place.address(1, 8080));
-        println!("   edit   {}", config.display());
-        println!(
-            "   try    cp {}/reviews-jason.yaml {}/routes-reviews.yaml",
+        say!(
+            "\nThe mesh stays up until Ctrl-C.\n   \
+             open   http://{}/productpage\n   \
+             edit   {}\n   \
+             try    cp {}/reviews-jason.yaml {}/routes-reviews.yaml\n   \
+             logs   {}\n   \
+             state  http://{}/debug/syncz",
+            place.address(1, 8080),
+            config.display(),
             steps.display(),
-            config.display()
-        );
-        println!("   logs   {}", place.run().display());
-        println!("   state  http://{}/debug/syncz", place.address(2, 8080));
+            config.display(),
+            place.run().display(),
+            place.address(2, 8080)
+        )
+    }
+
+    /// What cannot be said is not: the next step ends a story that nobody hears.
+    fn line(&self, text: fmt::Arguments<'_>) {
+        let _ = say!("{text}");
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
+use crate::output::say;
 use crate::repo;
 use list::{MUTATIONS, Mutation, Tests};
 
@@ -36,27 +37,28 @@ pub(crate) fn run(arguments: &MutateArguments) -> Result<()> {
     scratch.baseline(&mutations)?;
     let mut rows = Vec::new();
     for mutation in mutations {
-        println!("== {}", mutation.name);
+        say!("== {}", mutation.name)?;
         let start = Instant::now();
         let caught = scratch.with(mutation)?;
-        println!("   noticed by {}", caught.first().map_or("NOBODY", String::as_str));
+        say!("   noticed by {}", caught.first().map_or("NOBODY", String::as_str))?;
         rows.push((mutation.name, caught, start.elapsed().as_secs()));
     }
-    print(&rows);
+    print(&rows)?;
     let survivors: Vec<&str> = rows.iter().filter(|row| row.1.is_empty()).map(|row| row.0).collect();
     ensure!(survivors.is_empty(), "no test noticed: {}", survivors.join(", "));
     Ok(())
 }
 
 /// One line for each mutation: what it takes away, the first test that noticed, how long that took.
-fn print(rows: &[(&str, Vec<String>, u64)]) {
+fn print(rows: &[(&str, Vec<String>, u64)]) -> Result<()> {
     let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
-    println!("\n{:width$}  {:>7}  noticed by", "mutation", "seconds");
+    say!("\n{:width$}  {:>7}  noticed by", "mutation", "seconds")?;
     for (name, caught, seconds) in rows {
         let first = caught.first().map_or("NOBODY", String::as_str);
         let more = if caught.len() > 1 { format!(" and {} more", caught.len() - 1) } else { String::new() };
-        println!("{name:width$}  {seconds:>7}  {first}{more}");
+        say!("{name:width$}  {seconds:>7}  {first}{more}")?;
     }
+    Ok(())
 }
 
 impl Mutation {
@@ -101,7 +103,7 @@ impl Scratch {
     /// Without a mutation the tests pass, or their failing says nothing.
     fn baseline(&self, mutations: &[&Mutation]) -> Result<()> {
         let mut done: Vec<&Tests> = Vec::new();
-        println!("== without a mutation");
+        say!("== without a mutation")?;
         for mutation in mutations {
             if done.contains(&&mutation.tests) {
                 continue;

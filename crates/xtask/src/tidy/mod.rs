@@ -11,6 +11,7 @@ use std::{fmt, fs};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::output::say;
 use crate::repo;
 
 /// A broken rule and where.
@@ -73,13 +74,12 @@ fn too_large(name: &str, count: usize) -> Option<Finding> {
 fn report(mut findings: Vec<Finding>, files: usize) -> Result<()> {
     findings.sort();
     for finding in &findings {
-        println!("{finding}");
+        say!("{finding}")?;
     }
     match findings.len() {
-        0 => println!("tidy: {files} files, nothing to complain about"),
+        0 => say!("tidy: {files} files, nothing to complain about"),
         count => bail!("tidy: {count} broken rules (docs/architecture.md, sections 2, 10 and 12)"),
     }
-    Ok(())
 }
 
 /// Where our files are.

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
 use self::wheel::{Content, Wheel};
+use crate::output::say;
 use crate::repo;
 
 /// The proxy.
@@ -125,7 +126,7 @@ pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
     let folder = folder().join(format!("cargo-fuzz-{CARGO_FUZZ}"));
     let program = folder.join("bin/cargo-fuzz");
     if !program.is_file() {
-        println!("Building cargo-fuzz {CARGO_FUZZ}, which takes a minute");
+        say!("Building cargo-fuzz {CARGO_FUZZ}, which takes a minute")?;
         let mut cargo = repo::cargo();
         cargo.args(["install", "--locked", "--version", CARGO_FUZZ, "--root"]).arg(&folder);
         repo::run(cargo.arg("cargo-fuzz"))?;
@@ -150,7 +151,7 @@ pub(crate) fn network() -> Result<Option<&'static str>> {
     if !is_installed("apt-get") {
         return Ok(Some("network namespaces need ip and iptables"));
     }
-    println!("Installing {} (Debian packages, 2 MB)", missing.join(" and "));
+    say!("Installing {} (Debian packages, 2 MB)", missing.join(" and "))?;
     repo::run(Command::new("apt-get").args(["update", "-q"]))?;
     let mut install = Command::new("apt-get");
     install.args(["install", "-q", "-y", "--no-install-recommends"]).args(&missing);

