@@ -5,6 +5,7 @@
 //!   scale    1,000 simulated sidecars       inside   the engine in this process; `engine`: its times alone
 //!   micro    one cluster, one endpoint      edits    10,000 edits
 //!   inject   one pod through the webhook
+//!   cluster  a real API server, a real istiod beside; only where a word asks for it, since those must be built
 //! ```
 //!
 //! A word on the command line runs only the parts whose name has it. `fleet` and `edits-alone` are what further
@@ -12,12 +13,14 @@
 //! the exit status a failure.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks on its standard streams")]
 
+mod cluster;
 mod envoy;
 mod fleet;
 mod inject;
 mod inside;
 mod mesh;
 mod micro;
+mod relay;
 mod scale;
 mod server;
 mod sidecar;
@@ -34,6 +37,8 @@ use crate::table::Line;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PARTS: &[&str] = &["envoy", "inside", "engine", "scale", "cold", "micro", "edits", "inject"];
+/// What a word must ask for.
+const ASKED: &[&str] = &["cluster"];
 
 fn main() -> ExitCode {
     // `cargo bench` adds a flag of its own.
@@ -60,7 +65,9 @@ fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
 async fn bench(words: &[String]) -> Result<()> {
     let mut lines = Vec::new();
     let mut broken = Vec::new();
-    for part in PARTS.iter().filter(|part| words.is_empty() || words.iter().any(|word| part.contains(word))) {
+    let is_asked = |part: &str| words.iter().any(|word| part.contains(word));
+    let usual = PARTS.iter().filter(|part| words.is_empty() || is_asked(part));
+    for part in usual.chain(ASKED.iter().filter(|part| is_asked(part))) {
         println!("{part}:");
         if let Err(error) = measure(part, &mut lines).await {
             println!("  FAILED: {error:#}");
@@ -91,6 +98,7 @@ async fn measure(part: &str, lines: &mut Vec<Line>) -> Result<()> {
         "micro" => micro::lines(lines),
         "edits" => inside::edits(lines),
         "inject" => inject::line(lines).await,
+        "cluster" => cluster::lines(lines).await,
         other => bail!("no part is named {other}"),
     }
 }

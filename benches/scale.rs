@@ -8,8 +8,8 @@ use anyhow::{Result, ensure};
 use crate::fleet::{Fleet, Report};
 use crate::inside::Mesh;
 use crate::mesh::{Edit, Scale, file};
-use crate::server::{Memory, Server};
-use crate::table::{Line, Times, Unit, millis, number};
+use crate::server::Server;
+use crate::table::{Line, Times, Unit, megabytes, millis, number, peak};
 
 const CLIENTS: usize = 1_000;
 /// Repeats of each kind of change.
@@ -185,12 +185,4 @@ pub(crate) async fn ratio() -> Result<(f64, String)> {
     }
     let [small, large] = medians.as_slice() else { return Ok((0.0, String::new())) };
     Ok((large / small, format!("({small:.1} and {large:.1} ms to the ACK)")))
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    number(bytes) / 1e6
-}
-
-fn peak(memory: Memory) -> String {
-    format!(" (peak {:.0} MB)", megabytes(memory.peak)).trim_start().to_owned()
 }

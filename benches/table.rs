@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::server::Memory;
+
 /// One line: figures beside limits in the same order.
 pub(crate) struct Line {
     what: String,
@@ -160,4 +162,13 @@ pub(crate) fn millis(time: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 pub(crate) fn number(count: u64) -> f64 {
     count as f64
+}
+
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    number(bytes) / 1e6
+}
+
+/// The most that a process held, to stand beside what it holds.
+pub(crate) fn peak(memory: Memory) -> String {
+    format!(" (peak {:.0} MB)", megabytes(memory.peak)).trim_start().to_owned()
 }

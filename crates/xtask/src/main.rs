@@ -53,8 +53,11 @@ enum Chore {
     },
     /// The image's root file system in a folder: what it holds, how large it is, and whether the program runs in it.
     Rootfs(rootfs::RootfsArguments),
-    /// The table of speeds and sizes, each with its limit.
-    Bench,
+    /// The table of speeds and sizes, each with its limit; `cluster` asks for what needs a real API server and istiod.
+    Bench {
+        /// Only the parts whose name has one of these: envoy, inside, engine, scale, cold, micro, edits, inject, cluster.
+        words: Vec<std::ffi::OsString>,
+    },
     /// Coverage-guided fuzzing, one minute a target.
     Fuzz,
     /// Takes one argument after the other away from indexes and keys, in a copy; a test must notice each. Half an hour at most.
@@ -86,7 +89,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Corpus(_) => suites::corpus(std::env::args_os().skip(2).collect()),
         Chore::Kube { words } => suites::kube(words.clone()),
         Chore::Rootfs(arguments) => rootfs::run(arguments),
-        Chore::Bench => suites::bench(),
+        Chore::Bench { words } => suites::bench(words.clone()),
         Chore::Fuzz => suites::fuzz(),
         Chore::Mutate(arguments) => mutate::run(arguments),
     }

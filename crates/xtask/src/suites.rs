@@ -117,14 +117,19 @@ pub(crate) fn kube(words: Vec<OsString>) -> Result<()> {
     if let Some(reason) = tools::network()? {
         return skip("the cluster suite", reason);
     }
+    let mut variables = vec![("PILOTHOUSE_ENVOY", tools::install()?.envoy)];
+    variables.extend(cluster_variables()?);
+    Suite { name: "kube", kind: TargetKind::Test, words }.run(&variables)
+}
+
+/// Where whoever wants a cluster finds its programs; the first time they are built.
+fn cluster_variables() -> Result<[(&'static str, PathBuf); 3]> {
     let tools::ClusterTools { kubectl, kubetest, reference } = tools::install_for_cluster()?;
-    let variables = [
-        ("PILOTHOUSE_ENVOY", tools::install()?.envoy),
+    Ok([
         ("PILOTHOUSE_KUBECTL", kubectl),
         ("PILOTHOUSE_KUBETEST", kubetest),
         ("PILOTHOUSE_REFERENCE", reference),
-    ];
-    Suite { name: "kube", kind: TargetKind::Test, words }.run(&variables)
+    ])
 }
 
 /// Says that a part is skipped; in a pipeline that is a failure.
@@ -133,11 +138,13 @@ fn skip(part: &str, reason: &str) -> Result<()> {
     say!("  SKIPPED {part}: {reason}")
 }
 
-/// The table of speeds and sizes.
-pub(crate) fn bench() -> Result<()> {
-    let envoy = tools::install()?.envoy;
-    let suite = Suite { name: "bench", kind: TargetKind::Bench, words: Vec::new() };
-    suite.run(&[("PILOTHOUSE_ENVOY", envoy)])
+/// The table of speeds and sizes; words choose its parts. One of them wants the programs of a cluster.
+pub(crate) fn bench(words: Vec<OsString>) -> Result<()> {
+    let mut variables = vec![("PILOTHOUSE_ENVOY", tools::install()?.envoy)];
+    if words.iter().any(|word| word == "cluster") {
+        variables.extend(cluster_variables()?);
+    }
+    Suite { name: "bench", kind: TargetKind::Bench, words }.run(&variables)
 }
 
 /// Every fuzz target for a minute, on the pinned toolchain.
