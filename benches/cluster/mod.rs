@@ -1,5 +1,6 @@
 //! Against a real API server with 1,000 services and 5,000 pods: Pilothouse, and a real istiod beside it.
 
+mod duties;
 mod edits;
 mod plane;
 mod world;
@@ -90,18 +91,20 @@ async fn measure(
             .most(100.0 * now / theirs.1, 40.0, Unit::Percent)
             .note(format!("of {:.0} MB", theirs.1)),
     );
-    let place = folder.join("edits");
-    fs::create_dir(&place)?;
-    let (process, _) = Process::start(Kind::Pilothouse, means, plane, &place).await?;
-    let times = edits::measure(means, plane, &process, &place).await;
-    process.end().await?;
-    let times = times?;
+    let [here, beside] = ["ours", "next"].map(|name| folder.join(name));
+    fs::create_dir(&here)?;
+    fs::create_dir(&beside)?;
+    let (process, _) = Process::start(Kind::Pilothouse, means, plane, &here).await?;
+    let times = edits::measure(means, plane, &process, &here).await?;
     println!("  a real Envoy, weights and endpoints in turn: {} ms", times.raw());
     lines.push(
         Line::new("… API write → ACK of a real Envoy, quiet, p50 / p99 (without the write)")
             .percentiles(&times, (10.0, 25.0)),
     );
-    Ok(())
+    let (next, _) = Process::start(Kind::Next, means, plane, &beside).await?;
+    duties::measure(means, plane, (&process, &here), lines).await?;
+    next.end().await?;
+    process.end().await
 }
 
 /// What was seen of one control plane.

@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum Kind {
     Istiod,
     Pilothouse,
+    /// The next revision of it.
+    Next,
 }
 
 impl Kind {
@@ -31,13 +33,14 @@ impl Kind {
         match self {
             Self::Istiod => "theirs",
             Self::Pilothouse => "ours",
+            Self::Next => "next",
         }
     }
 
     fn program(self, means: &Means) -> PathBuf {
         match self {
             Self::Istiod => means.reference.join("pilot-discovery"),
-            Self::Pilothouse => env!("CARGO_BIN_EXE_pilothouse").into(),
+            Self::Pilothouse | Self::Next => env!("CARGO_BIN_EXE_pilothouse").into(),
         }
     }
 }
@@ -46,6 +49,7 @@ impl Kind {
 pub(super) struct Process {
     child: Child,
     pub(super) grpc: SocketAddr,
+    pub(super) https: SocketAddr,
 }
 
 impl Process {
@@ -56,11 +60,12 @@ impl Process {
         plane: &Plane,
         folder: &Path,
     ) -> Result<(Self, Duration)> {
-        let [grpc, http] = [free()?, free()?];
+        let [grpc, http, https] = [free()?, free()?, free()?];
         let mut command = Command::new(kind.program(means));
         command.arg("discovery").arg("--kubeconfig").arg(plane.kubeconfig());
         command.args(["--grpcAddr", &grpc.to_string(), "--httpAddr", &http.to_string()]);
-        for port in ["--httpsAddr", "--secureGRPCAddr", "--monitoringAddr"] {
+        command.args(["--httpsAddr", &https.to_string()]);
+        for port in ["--secureGRPCAddr", "--monitoringAddr"] {
             command.args([port, &free()?.to_string()]);
         }
         command.args(["--ctrlz_port", &free()?.port().to_string()]);
@@ -70,6 +75,8 @@ impl Process {
             .env("POD_NAME", format!("{kind:?}-0").to_lowercase());
         command.env("REVISION", kind.revision()).env("CLUSTER_ID", "Kubernetes");
         command.env("PILOT_CERT_PROVIDER", "istiod").env("HOME", folder);
+        // The name under which the API server calls the webhook here.
+        command.env("ISTIOD_CUSTOM_HOST", "localhost");
         let log = folder.join("log");
         let out = fs::File::create(&log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).kill_on_drop(true);
@@ -79,7 +86,7 @@ impl Process {
         loop {
             let answer = client.get(http, "/ready", &HeaderMap::new()).await;
             if answer.is_ok_and(|answer| answer.status.is_success()) {
-                return Ok((Self { child, grpc }, begin.elapsed()));
+                return Ok((Self { child, grpc, https }, begin.elapsed()));
             }
             let log = || fs::read_to_string(&log).unwrap_or_default();
             ensure!(child.try_wait()?.is_none(), "{kind:?} has ended:\n{}", log());

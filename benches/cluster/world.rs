@@ -31,7 +31,7 @@ pub(super) async fn fill(means: &Means, plane: &Plane) -> Result<Duration> {
     run(&mut kubectl).await?;
     namespace(&plane.api, SYSTEM).await?;
     // Certificates are left out: a bare Envoy has nobody to ask for them.
-    for kind in [Kind::Istiod, Kind::Pilothouse] {
+    for kind in [Kind::Istiod, Kind::Pilothouse, Kind::Next] {
         let name = format!("istio-{}", kind.revision());
         let map = json!({"metadata": {"name": name}, "data": {"mesh": "enableAutoMtls: false"}});
         plane.api.create(&format!("/api/v1/namespaces/{SYSTEM}/configmaps"), &map).await?;
@@ -68,7 +68,8 @@ async fn until_known(api: &Api, path: &str, object: &Value) -> Result<()> {
     until(async || Ok(api.create(path, object).await.is_ok())).await.with_context(|| path.to_owned())
 }
 
-async fn until(mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+/// Waits until something is so.
+pub(super) async fn until(mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
     while !is_so().await? {
         anyhow::ensure!(begin.elapsed() < Duration::from_secs(30), "it took too long");

@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use model::Change;
@@ -45,6 +47,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(300);
 /// Batches of changes that wait for who takes them.
 const WAITING: usize = 64;
+/// What we are called in an API server's audit log.
+const AGENT: &str = concat!("pilothouse/", env!("CARGO_PKG_VERSION"));
 
 /// Why there is no client of a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +110,7 @@ impl Cluster {
         config.reset_reader_on_write = true;
         // Whoever asks has waits of its own, and wants to know of a failure at once.
         config.default_retry = false;
+        config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
         let client = Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
         Ok(Self { client })
     }
