@@ -64,6 +64,7 @@ pub(crate) fn test() -> Result<()> {
         stage("tidy", tidy::run),
         stage("corpus", || corpus(Vec::new())),
         stage("end to end", end_to_end),
+        stage("cluster", || kube(Vec::new())),
         // The very program that the tests before had built.
         stage("demo", || demo::once(repo::target().join("debug/pilothouse"))),
     ])
