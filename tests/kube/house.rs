@@ -201,6 +201,25 @@ impl House {
     }
 }
 
+/// How private keys in PEM and tokens begin.
+const SECRETS: [&str; 3] = ["PRIVATE KEY", "eyJhbGciOi", "Bearer "];
+
+impl House {
+    /// An error if a control plane's log has a key or a token in it.
+    pub(crate) fn ensure_no_secret_was_told(&self) -> Result<()> {
+        let pods = fs::read_dir(self.folder.join("pods")).context("reading the pods' folder")?;
+        let logs = pods.flatten().map(|pod| pod.path().join("discovery/log"));
+        let logs: Vec<PathBuf> = logs.filter(|log| log.is_file()).collect();
+        ensure!(!logs.is_empty(), "no control plane has a log");
+        for log in logs {
+            let text = fs::read_to_string(&log)?;
+            let told = SECRETS.iter().find(|secret| text.contains(**secret));
+            ensure!(told.is_none(), "{} has {told:?} in it", log.display());
+        }
+        Ok(())
+    }
+}
+
 /// Calls under way.
 pub(crate) struct Traffic {
     child: Child,

@@ -1,13 +1,18 @@
 //! From nothing to mutual TLS between two injected pods, installed and looked at as operators do it.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
 
-use crate::house::{House, step};
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use crate::house::{House, step, text, until};
 use crate::means::Means;
 use crate::mesh::{self, Peer, SYSTEM};
 
 const REVISION: &str = "1-9-1";
 const DEMO: &str = "demo";
+/// How long Pilothouse may take to put roots right.
+const REPAIR: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(means: &Means, peer: Peer, is_kept: bool) -> Result<()> {
     let house = step("the cluster is up", House::start(means, "v1.35.4")).await?;
@@ -40,5 +45,27 @@ async fn story(house: &House, peer: Peer) -> Result<()> {
     let mutual = mesh::until_mutual(house, (DEMO, &a), (DEMO, "b"));
     step("a calls b with mutual TLS", mutual).await?;
     // and the operator sees both in step.
-    step("istioctl sees both", mesh::until_synced(house, REVISION, &[&a, &b])).await
+    step("istioctl sees both", mesh::until_synced(house, REVISION, &[&a, &b])).await?;
+    // What somebody takes away or spoils is put right again,
+    step("a root that is deleted is back", until_roots_are_right(house, peer, true)).await?;
+    step("a root that is spoilt is mended", until_roots_are_right(house, peer, false)).await?;
+    // and nothing that was said gives away a secret.
+    house.ensure_no_secret_was_told()
+}
+
+/// Deletes or spoils the roots of a namespace; they are waited for.
+async fn until_roots_are_right(house: &House, peer: Peer, is_deleted: bool) -> Result<()> {
+    let path = format!("/api/v1/namespaces/{DEMO}/configmaps/istio-ca-root-cert");
+    let roots = async || -> Result<Option<String>> {
+        Ok(house.api.find(&path).await?.and_then(|map| text(&map, "/data/root-cert.pem")))
+    };
+    let before = roots().await?;
+    if is_deleted {
+        house.api.delete(&path).await?;
+    } else {
+        house.api.merge(&path, &json!({"data": {"root-cert.pem": "spoilt"}})).await?;
+    }
+    let took = until("the roots are what they were", async || Ok(roots().await? == before)).await?;
+    ensure!(peer == Peer::Istiod || took < REPAIR, "it took {took:?}");
+    Ok(())
 }
