@@ -394,17 +394,22 @@ impl Lost {
     }
 }
 
-/// `./h` with its namespace, `*/h` without one; `*/*` is everything.
+/// `./h` with its namespace, `*/h` without one; `*/*` is everything. Names are compared in lower case, and two that
+/// are equal then would be one server name in two places, which proxies turn down.
 fn normalised(hosts: &[Text], namespace: &str) -> Vec<Text> {
     if hosts.iter().any(|host| &**host == "*/*") {
         return vec!["*".into()];
     }
-    let one = |host: &Text| match host.split_once('/') {
-        Some((".", host)) => format!("{namespace}/{host}").into(),
-        Some(("*", host)) => host.into(),
-        _ => host.clone(),
+    let mut seen = BTreeSet::new();
+    let one = |host: &Text| -> Text {
+        match host.split_once('/') {
+            Some((".", host)) => format!("{namespace}/{}", host.to_ascii_lowercase()).into(),
+            Some(("*", host)) => host.to_ascii_lowercase().into(),
+            Some((of, host)) => format!("{of}/{}", host.to_ascii_lowercase()).into(),
+            None => host.to_ascii_lowercase().into(),
+        }
     };
-    hosts.iter().map(one).collect()
+    hosts.iter().map(one).filter(|host| seen.insert(host.clone())).collect()
 }
 
 fn sni_hosts(hosts: &[Text]) -> Vec<Text> {

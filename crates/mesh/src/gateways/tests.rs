@@ -232,5 +232,6 @@ fn hosts_are_told_by_namespace_and_everything_swallows_the_rest() {
     check(&["./a", "*/b", "c", "other/d"], &["ns/a", "b", "c", "other/d"]);
     check(&["*/*", "*/x", "./y"], &["*"]);
     check(&["a", "*/*"], &["*"]);
+    check(&["A.com", "a.com", "Ns/B.com", "./C", "*/*.A.com"], &["a.com", "Ns/b.com", "ns/c", "*.a.com"]);
     check(&[], &[]);
 }

@@ -34,7 +34,12 @@ pub fn decode<T: DeserializeOwned>(
         && wrong.len() < WRONG
     {
         let text = error.to_string();
-        let (field, detail) = split(&text);
+        let (field, detail) = match split(&text) {
+            // Istio's types say where it is, Kubernetes' do not.
+            ("", detail) => (place::<T>(rest.as_ref().unwrap_or(value)), detail),
+            (field, detail) => (field.to_owned(), detail),
+        };
+        let field = field.as_str();
         let field_at = join(at, field);
         if wrong.last().is_some_and(|last: &Problem| *last.field == *field_at) {
             break;
@@ -55,11 +60,20 @@ pub fn decode<T: DeserializeOwned>(
     result.ok().filter(|_| is_whole)
 }
 
-/// Empties the field at a path; whether there was anything.
+/// The path of the field at which a value cannot be read as this type; empty for the value as a whole.
+fn place<T: DeserializeOwned>(value: &Value) -> String {
+    let read: Result<T, _> = serde_path_to_error::deserialize(value);
+    let path = read.err().map(|error| error.path().to_string());
+    path.filter(|path| path != ".").unwrap_or_default()
+}
+
+/// Takes the field at a path away, or empties the element; whether there was anything.
 fn remove(value: &mut Value, field: &str) -> bool {
     let mut place = value;
-    for step in field.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
+    let mut steps = field.split(['.', '[', ']']).filter(|step| !step.is_empty()).peekable();
+    while let Some(step) = steps.next() {
         let next = match place {
+            Value::Object(fields) if steps.peek().is_none() => return fields.remove(step).is_some(),
             Value::Object(fields) => fields.get_mut(step),
             Value::Array(items) => step.parse::<usize>().ok().and_then(|at| items.get_mut(at)),
             _ => None,
@@ -106,9 +120,37 @@ fn readable(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use istio_api::networking::VirtualService;
+    use k8s_openapi::api::core::v1 as core;
+    use k8s_openapi::api::discovery::v1 as discovery;
 
     use super::*;
     use crate::Kind;
+
+    #[test]
+    fn wrong_types_of_kubernetes_kinds_have_their_fields() {
+        fn wrong<T: DeserializeOwned>(value: &Value) -> Vec<String> {
+            let key = Key { cluster: "".into(), kind: Kind::Pod, namespace: "b".into(), name: "a".into() };
+            let mut problems = Vec::new();
+            assert!(decode::<T>(value, "", &key, &mut problems).is_none());
+            problems.iter().map(|problem| format!("{}: {}", problem.field, problem.detail)).collect()
+        }
+        let service = serde_json::json!({"metadata": {"name": "a", "labels": {"app": 1}}, "spec": {
+            "ports": [{"port": 80}, {"port": "many"}], "selector": ["a"]}});
+        assert_eq!(
+            wrong::<core::Service>(&service),
+            [
+                "metadata.labels.app: invalid type: integer `1`, expected a string",
+                "spec.ports[1].port: invalid type: string \"many\", expected i32",
+                "spec.selector: invalid type: sequence, expected a map",
+            ]
+        );
+        let slice = serde_json::json!({"addressType": "IPv4", "endpoints": [{"addresses": "1.1.1.1"}]});
+        assert_eq!(
+            wrong::<discovery::EndpointSlice>(&slice),
+            ["endpoints[0].addresses: invalid type: string \"1.1.1.1\", expected a sequence"]
+        );
+        assert_eq!(wrong::<core::Pod>(&serde_json::json!(1)).len(), 1);
+    }
 
     #[test]
     fn a_wrong_type_does_not_hide_the_next_one() {

@@ -30,7 +30,9 @@ pub(crate) fn parse(meta: &Meta, object: &Json, problems: &mut Vec<Problem>) -> 
             Value::Node(Node { meta, kubelet: kubelet.unwrap_or_default().into() }.into())
         }
         Kind::Service => Value::Service(service(meta, decode(object, "", &key, problems)?, problems).into()),
-        Kind::EndpointSlice => Value::EndpointSlice(slice(meta, decode(object, "", &key, problems)?).into()),
+        Kind::EndpointSlice => {
+            Value::EndpointSlice(slice(meta, decode(object, "", &key, problems)?, problems).into())
+        }
         Kind::Pod => Value::Pod(pod(meta, decode(object, "", &key, problems)?).into()),
         _ => return None,
     })
@@ -38,7 +40,7 @@ pub(crate) fn parse(meta: &Meta, object: &Json, problems: &mut Vec<Problem>) -> 
 
 fn service(meta: Meta, object: core::Service, problems: &mut Vec<Problem>) -> Service {
     let spec = object.spec.unwrap_or_default();
-    let single = spec.cluster_ip.into_iter().filter(|ip| !ip.is_empty()).map(Text::from).collect();
+    let cluster_ips = cluster_ips(spec.cluster_ip, spec.cluster_ips, &meta, problems);
     let ports = spec.ports.unwrap_or_default();
     Service {
         kind: match spec.type_.as_deref() {
@@ -47,7 +49,7 @@ fn service(meta: Meta, object: core::Service, problems: &mut Vec<Problem>) -> Se
             Some("ExternalName") => ServiceType::ExternalName,
             _ => ServiceType::ClusterIp,
         },
-        cluster_ips: spec.cluster_ips.filter(|list| !list.is_empty()).map_or(single, texts),
+        cluster_ips,
         ports: ports.into_iter().enumerate().filter_map(|(at, one)| port(&meta, at, one, problems)).collect(),
         selector: spec.selector.map(Labels::from_iter).filter(|labels| !labels.is_empty()),
         external_name: spec.external_name.filter(|name| !name.is_empty()).map(|name| Host::new(&name)),
@@ -59,8 +61,32 @@ fn service(meta: Meta, object: core::Service, problems: &mut Vec<Problem>) -> Se
     }
 }
 
-fn texts(list: Vec<String>) -> Vec<Text> {
-    list.into_iter().map(Text::from).collect()
+/// `clusterIPs`, else `clusterIP`: addresses, or `None` as a word. A listener at anything else would be turned down.
+fn cluster_ips(
+    one: Option<String>,
+    list: Option<Vec<String>>,
+    meta: &Meta,
+    problems: &mut Vec<Problem>,
+) -> Vec<Text> {
+    let (field, written) = match list.filter(|list| !list.is_empty()) {
+        Some(list) => ("spec.clusterIPs", list),
+        None => ("spec.clusterIP", one.into_iter().filter(|ip| !ip.is_empty()).collect()),
+    };
+    let mut ips = Vec::with_capacity(written.len());
+    for ip in written {
+        if ip == "None" || is_address(&ip) {
+            ips.push(Text::from(ip));
+        } else {
+            let detail = format!("{ip:?} is no IP address");
+            let problem = Problem::error(&meta.key, "address-invalid", field, detail);
+            problems.push(problem.with_outcome("the service has no address by it"));
+        }
+    }
+    ips
+}
+
+fn is_address(written: &str) -> bool {
+    written.parse::<IpAddr>().is_ok()
 }
 
 fn external_addresses(ips: Option<Vec<String>>, status: Option<core::ServiceStatus>) -> Vec<Text> {
@@ -101,25 +127,46 @@ fn number_or(target: i32, otherwise: u16) -> TargetPort {
     TargetPort::Number(number(target).unwrap_or(otherwise))
 }
 
-fn slice(meta: Meta, object: discovery::EndpointSlice) -> EndpointSlice {
+fn slice(meta: Meta, object: discovery::EndpointSlice, problems: &mut Vec<Problem>) -> EndpointSlice {
     let ports = object.ports.unwrap_or_default().into_iter();
-    let namespace = meta.key.namespace.clone();
+    let fqdn = object.address_type == "FQDN";
+    let written = object.endpoints.into_iter().enumerate();
+    let endpoints = written.map(|(at, one)| endpoint(&meta, (at, one), fqdn, problems)).collect();
     EndpointSlice {
         service: meta.labels.text("kubernetes.io/service-name").cloned().unwrap_or_default(),
-        fqdn: object.address_type == "FQDN",
+        fqdn,
         ports: ports
             .filter_map(|port| Some((port.name.unwrap_or_default().into(), number(port.port?)?)))
             .collect(),
-        endpoints: object.endpoints.into_iter().map(|one| endpoint(&namespace, one)).collect(),
+        endpoints,
         meta,
     }
 }
 
-fn endpoint(namespace: &Text, endpoint: discovery::Endpoint) -> SliceEndpoint {
+/// An endpoint without what is no address, for which proxies would turn down all endpoints of its service. Slices
+/// of names (`fqdn`) are left out later, whole.
+fn endpoint(
+    meta: &Meta,
+    (at, endpoint): (usize, discovery::Endpoint),
+    fqdn: bool,
+    problems: &mut Vec<Problem>,
+) -> SliceEndpoint {
+    let mut addresses = Vec::with_capacity(endpoint.addresses.len());
+    for (place, address) in endpoint.addresses.into_iter().enumerate() {
+        if fqdn || is_address(&address) {
+            addresses.push(Text::from(address));
+        } else {
+            let field = format!("endpoints[{at}].addresses[{place}]");
+            let problem =
+                Problem::error(&meta.key, "address-invalid", field, format!("{address:?} is no IP address"));
+            problems.push(problem.with_outcome("the address is left out, the others are served"));
+        }
+    }
+    let namespace = &meta.key.namespace;
     let conditions = endpoint.conditions.unwrap_or_default();
     let pod = endpoint.target_ref.filter(|target| target.kind.as_deref() == Some("Pod"));
     SliceEndpoint {
-        addresses: texts(endpoint.addresses),
+        addresses,
         ready: conditions.ready,
         serving: conditions.serving,
         terminating: conditions.terminating,
@@ -213,7 +260,51 @@ fn cron_job(job: &str) -> Option<&str> {
 mod tests {
     use serde_json::json;
 
+    use super::super::{Context, parse_object};
     use super::*;
+
+    fn parsed(object: Json) -> (Value, Vec<String>) {
+        let context = Context { cluster: "c".into(), domain: "cluster.local".into() };
+        let parsed = parse_object(&object, &context).unwrap();
+        let told = parsed.problems.iter().map(|one| format!("{} {}", one.field, one.code)).collect();
+        (parsed.value.unwrap(), told)
+    }
+
+    #[test]
+    fn what_is_no_address_is_left_out_of_a_slice() {
+        let slice = |kind: &str| {
+            let object = json!({
+                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "a"},
+                "addressType": kind, "endpoints": [{"addresses": ["1.1.1.1"]}, {"addresses": ["a.com", "::1"]}],
+            });
+            let (Value::EndpointSlice(slice), told) = parsed(object) else { panic!("no slice") };
+            (slice.endpoints.iter().map(|one| one.addresses.join(" ")).collect::<Vec<_>>(), told)
+        };
+        let told = vec!["endpoints[1].addresses[0] address-invalid".to_owned()];
+        assert_eq!(slice("IPv4"), (vec!["1.1.1.1".into(), "::1".into()], told));
+        assert_eq!(slice("FQDN"), (vec!["1.1.1.1".into(), "a.com ::1".into()], vec![]));
+    }
+
+    #[test]
+    fn a_service_has_addresses_only() {
+        let service = |spec: Json| {
+            let object =
+                json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": spec});
+            let (Value::Service(service), told) = parsed(object) else { panic!("no Service") };
+            (service.cluster_ips.join(" "), told.join(" "))
+        };
+        let fine = |ips: &str| (ips.to_owned(), String::new());
+        assert_eq!(service(json!({"clusterIP": "None"})), fine("None"));
+        assert_eq!(service(json!({"clusterIP": ""})), fine(""));
+        assert_eq!(
+            service(json!({"clusterIP": "1.1.1.1", "clusterIPs": ["1.1.1.1", "::1"]})),
+            fine("1.1.1.1 ::1")
+        );
+        let told = (String::new(), "spec.clusterIP address-invalid".to_owned());
+        assert_eq!(service(json!({"clusterIP": "10.0.0"})), told);
+        let told = ("1.1.1.1".to_owned(), "spec.clusterIPs address-invalid".to_owned());
+        assert_eq!(service(json!({"clusterIPs": ["1.1.1.1", "x"]})), told);
+    }
 
     #[test]
     fn a_pod_says_where_its_proxy_finds_the_meshs_configuration() {

@@ -11,6 +11,7 @@ use super::networking::load_balancer::{locality, zone_aware};
 use super::networking::reader::{Reader, text, texts};
 use super::networking::traffic_policy::{client_tls, connection_pool, keepalive, outlier};
 use super::providers::extension_provider;
+use super::substitution::{Place, fault as format_fault, json_fault};
 use super::{decode, proxy_config};
 use crate::labels::{Condition, LabelSelector};
 use crate::mesh_config::{MeshConfig, PathNormalization, TlsSettings};
@@ -212,8 +213,8 @@ fn export_to(list: &[String]) -> ExportTo {
 fn telemetry(reader: &mut Reader<'_>, config: &api::MeshConfig, mesh: &mut MeshConfig) {
     mesh.enable_tracing = config.enable_tracing;
     mesh.access_log_file = text(&config.access_log_file);
-    mesh.access_log_format = text(&config.access_log_format);
     mesh.access_log_json = config.access_log_encoding == api::AccessLogEncoding::Json;
+    mesh.access_log_format = access_log_format(reader, &config.access_log_format, mesh.access_log_json);
     mesh.enable_access_log_service = config.enable_envoy_access_log_service;
     mesh.disable_listener_log = config.disable_envoy_listener_log;
     mesh.inbound_cluster_stat_name = text(&config.inbound_cluster_stat_name);
@@ -224,6 +225,19 @@ fn telemetry(reader: &mut Reader<'_>, config: &api::MeshConfig, mesh: &mut MeshC
     mesh.default_metrics = texts(&defaults.metrics);
     mesh.default_tracing = texts(&defaults.tracing);
     mesh.default_access_logging = texts(&defaults.access_logging);
+}
+
+/// The format of access logs; the default one, which is empty here, if proxies cannot make one of what is written.
+fn access_log_format(reader: &mut Reader<'_>, written: &str, is_json: bool) -> Text {
+    let fault = match serde_json::from_str(written) {
+        Ok(fields) if is_json => json_fault(&fields),
+        // What is no JSON object stands for the default one.
+        Err(_) if is_json => None,
+        _ => format_fault(written, Place::Log),
+    };
+    let Some(fault) = fault else { return text(written) };
+    reader.fail("accessLogFormat", fault.code(), (fault.detail(), "the default format is served"));
+    Text::default()
 }
 
 fn trust(config: &api::MeshConfig, mesh: &mut MeshConfig) {

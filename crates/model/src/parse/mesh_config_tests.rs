@@ -73,7 +73,7 @@ fn telemetry_settings() {
         "defaultProviders": {"tracing": ["z"]}, "defaultConfig": {"tracing": {"sampling": 10}},
         "extensionProviders": [
             {"name": "z", "zipkin": {"service": "a", "port": 9411}},
-            {"name": "envoy", "envoyFileAccessLog": {"logFormat": {"labels": {"a": "%X%"}}}},
+            {"name": "envoy", "envoyFileAccessLog": {"logFormat": {"labels": {"a": "%PATH%"}}}},
         ],
     }));
     assert_eq!(
@@ -85,7 +85,7 @@ fn telemetry_settings() {
     let names: Vec<_> = mesh.extension_providers.iter().map(|provider| &*provider.name).collect();
     assert_eq!(names, ["prometheus", "stackdriver", "envoy", "z"]);
     let ProviderKind::FileAccessLog(log) = &mesh.extension_providers[2].kind else { panic!("no file log") };
-    assert_eq!(log.labels, Some(vec![("a".into(), "%X%".into())]));
+    assert_eq!(log.labels, Some(vec![("a".into(), "%PATH%".into())]));
 }
 
 #[test]
@@ -121,6 +121,23 @@ fn mistakes() {
             "connectTimeout: a duration of zero is not possible here [duration-zero]",
         ]
     );
+    let log = |encoding: &str, format: &str| {
+        let (value, problems) =
+            parse(json!({"accessLogEncoding": encoding, "accessLogFormat": format, "connectTimeout": "3s"}));
+        let told: Vec<_> = problems.iter().map(|one| one.split(' ').next().unwrap().to_owned()).collect();
+        (value.unwrap().access_log_format.to_string(), told.join(" "))
+    };
+    let told = || (String::new(), "accessLogFormat:".to_owned());
+    for (encoding, format) in
+        [("TEXT", "%FOO% a\n"), ("TEXT", "100%"), ("JSON", r#"{"a": {"b": ["%FOO%"]}}"#)]
+    {
+        assert_eq!(log(encoding, format), told(), "{format}");
+    }
+    for (encoding, format) in
+        [("TEXT", "%REQ_WITHOUT_QUERY(:PATH)%"), ("JSON", r#"{"a": "%PROTOCOL%"}"#), ("JSON", "100%")]
+    {
+        assert_eq!(log(encoding, format), (format.to_owned(), String::new()), "{format}");
+    }
     let (value, problems) = parse(json!({"proxyListenPort": -1, "defaultHttpRetryPolicy": {"attempts": -1}}));
     assert_eq!(value, None);
     assert_eq!(problems.len(), 2);

@@ -12,6 +12,7 @@ mod object;
 mod providers;
 pub mod proxy;
 mod proxy_config;
+mod substitution;
 
 pub use decode::decode;
 pub use mesh_config::{mesh_as_json, parse_mesh_config, parse_mesh_layers};

@@ -77,6 +77,11 @@ pub fn parse_object(object: &Json, context: &Context) -> Option<Parsed> {
     let meta = meta(object, kind, context);
     let mut problems = Vec::new();
     let value = match group {
+        _ if text(object, "apiVersion").is_empty() => {
+            let detail = format!("an object of kind {name} needs an apiVersion, which is text, such as v1");
+            problems.push(Problem::error(&meta.key, "no-version", "apiVersion", detail));
+            None
+        }
         _ if !is_version_known(object) => {
             problems.push(unknown_version(object, name, &meta.key));
             None
@@ -106,7 +111,7 @@ pub fn unread(document: &Json, file: &Key) -> Option<Problem> {
     if !document.is_object() {
         return error("no-object", "", "this is no object with apiVersion, kind and metadata".into());
     }
-    if kind.is_empty() {
+    if kind.is_empty() || text(document, "apiVersion").is_empty() && known(group, kind).is_none() {
         return error("no-kind", "", "an object needs apiVersion and kind, which are text".into());
     }
     if known(group, kind).is_some() {
@@ -138,12 +143,12 @@ fn unread_group(group: &str, kind: &str, file: &Key) -> Option<Problem> {
     Some(Problem::error(file, "unknown-group", "apiVersion", detail))
 }
 
-/// Whether the group has this version; an object that names none is taken as it is.
+/// Whether the group has this version.
 fn is_version_known(object: &Json) -> bool {
     let written = text(object, "apiVersion");
     let (group, version) = written.rsplit_once('/').unwrap_or(("", written));
     let versions = VERSIONS.iter().find(|(known, _)| *known == group).map(|(_, versions)| *versions);
-    version.is_empty() || versions.is_none_or(|versions| versions.contains(&version))
+    versions.is_none_or(|versions| versions.contains(&version))
 }
 
 fn group_and_kind(object: &Json) -> (&str, &str) {
@@ -313,6 +318,23 @@ mod tests {
         let expected = "Sidecar n/a: apiVersion: there is no version 'networking.istio.io/v9' of Sidecar \
                         [unknown-version]";
         assert_eq!(told, [expected]);
+    }
+
+    #[test]
+    fn an_object_of_no_version_is_refused_whatever_its_kind() {
+        for kind in ["Service", "Pod", "Namespace"] {
+            let object = serde_json::json!({"kind": kind, "metadata": {"name": "a"}, "spec": {}});
+            let parsed = parse_object(&object, &context()).unwrap();
+            assert!(parsed.value.is_none(), "{kind}");
+            let told: Vec<_> =
+                parsed.problems.iter().map(|problem| (problem.code, &*problem.field)).collect();
+            assert_eq!(told, [("no-version", "apiVersion")], "{kind}");
+        }
+        // Without a group it cannot be told which kind is meant.
+        for kind in ["EndpointSlice", "Sidecar", "Deployment"] {
+            let object = serde_json::json!({"kind": kind, "metadata": {"name": "a"}, "spec": {}});
+            assert!(why(&object).unwrap().ends_with("[no-kind]"), "{kind}");
+        }
     }
 
     #[test]

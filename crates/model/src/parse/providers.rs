@@ -4,6 +4,7 @@ use istio_api::mesh as api;
 use serde_json::{Map, Value as Json};
 
 use super::networking::reader::{Reader, text};
+use super::substitution::{Place, fault, json_fault};
 use crate::Text;
 use crate::mesh_config::{ExtensionProvider, FileAccessLog, ProviderKind, TracingService};
 
@@ -24,7 +25,9 @@ fn kind(reader: &mut Reader<'_>, spec: &api::ExtensionProvider) -> Option<Provid
         return Some(ProviderKind::Prometheus);
     }
     if let Some(log) = &spec.envoy_file_access_log {
-        return Some(ProviderKind::FileAccessLog(file_access_log(log)));
+        return Some(ProviderKind::FileAccessLog(
+            reader.inside("envoyFileAccessLog", |reader| file_access_log(reader, log)),
+        ));
     }
     tracing(reader, spec).or_else(|| other(spec).map(|name| ProviderKind::Other(text(name))))
 }
@@ -75,8 +78,20 @@ fn service(reader: &mut Reader<'_>, service: &str, port: u32, max_tag_length: u3
     }
 }
 
-fn file_access_log(spec: &api::EnvoyFileAccessLogProvider) -> FileAccessLog {
-    let format = spec.log_format.clone().unwrap_or_default();
+/// A log to a file; what proxies cannot make a format of is left out, and the default one served.
+fn file_access_log(reader: &mut Reader<'_>, spec: &api::EnvoyFileAccessLogProvider) -> FileAccessLog {
+    let mut format = spec.log_format.clone().unwrap_or_default();
+    let line = format.text.as_deref().filter(|_| format.labels.is_none());
+    let fault = match &format.labels {
+        Some(labels) => labels.values().find_map(json_fault),
+        None => line.and_then(|line| fault(line, Place::Log)),
+    };
+    if let Some(fault) = fault {
+        let field = if format.labels.is_some() { "logFormat.labels" } else { "logFormat.text" };
+        reader.fail(field, fault.code(), (fault.detail(), "the default format is served"));
+        format.text = None;
+        format.labels = format.labels.map(|_| Map::new());
+    }
     FileAccessLog {
         path: text(if spec.path.is_empty() { "/dev/stdout" } else { &spec.path }),
         text: format.text.filter(|_| format.labels.is_none()).map(Text::from),
@@ -157,5 +172,10 @@ mod tests {
         let expected =
             FileAccessLog { path: "/dev/stdout".into(), text: Some("x".into()), ..Default::default() };
         assert_eq!(log, Some(ProviderKind::FileAccessLog(expected)));
+        for format in [json!({"text": "%FOO%"}), json!({"labels": {"a": "100%"}})] {
+            let (log, told) = parse(json!({"envoyFileAccessLog": {"logFormat": format}}));
+            let Some(ProviderKind::FileAccessLog(log)) = log else { panic!("no log") };
+            assert_eq!((log.text, log.labels.unwrap_or_default(), told.len()), (None, vec![], 1));
+        }
     }
 }

@@ -34,6 +34,11 @@ pub(super) fn range(written: &str) -> Option<Range<'_>> {
     }
 }
 
+/// Whether proxies can connect to an address without asking DNS: an IP or a Unix socket.
+pub(super) fn is_direct(written: &str) -> bool {
+    written.starts_with(UNIX) || written.parse::<IpAddr>().is_ok()
+}
+
 /// Subnets in a condition; one that is none is refused, since without it the condition would be wider.
 pub(super) fn check_subnets(reader: &mut Reader<'_>, field: &str, written: &[String]) {
     for (at, subnet) in written.iter().enumerate() {

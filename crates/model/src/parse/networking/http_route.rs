@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use istio_api::networking as api;
 
+use super::super::substitution::{Place, fault as format_fault};
 use super::http_match::{check_name, http_match, string_match};
-use super::reader::{Reader, pairs, text, texts};
+use super::reader::{Reader, text, texts};
 use super::virtual_service::{destination, required_destination};
 use crate::networking::{
     Cors, DirectResponse, Fault, FaultAbort, FaultDelay, FaultError, HeaderChanges, HeaderOperations,
@@ -75,6 +76,10 @@ fn redirect(reader: &mut Reader<'_>, spec: &api::HttpRedirect) -> Redirect {
         let detail = format!("{} is none of 301, 302, 303, 307 and 308", spec.redirect_code);
         reader.refuse("redirectCode", "redirect-code-invalid", detail);
     }
+    check_value(reader, "uri", &spec.uri);
+    check_value(reader, "prefixRewrite", &spec.prefix_rewrite);
+    check_value(reader, "authority", &spec.authority);
+    check_value(reader, "scheme", &spec.scheme);
     let port = match (spec.derive_port, spec.port) {
         (Some(api::RedirectPortSelection::FromProtocolDefault), _) => RedirectPort::ProtocolDefault,
         (Some(api::RedirectPortSelection::FromRequestPort), _) => RedirectPort::RequestPort,
@@ -91,6 +96,9 @@ fn redirect(reader: &mut Reader<'_>, spec: &api::HttpRedirect) -> Redirect {
     }
 }
 
+/// The longest body of a direct response (`max_direct_response_body_size_bytes` of every route table).
+const MOST_BODY_BYTES: usize = 1 << 20;
+
 fn direct_response(reader: &mut Reader<'_>, spec: &api::HttpDirectResponse) -> DirectResponse {
     // The range that proxies accept.
     if !(200..600).contains(&spec.status) {
@@ -102,13 +110,25 @@ fn direct_response(reader: &mut Reader<'_>, spec: &api::HttpDirectResponse) -> D
         (Some(string), None) => Some(ResponseBody::Text(text(string))),
         (None, None) => None,
     });
+    let length = match &body {
+        Some(ResponseBody::Bytes(bytes)) => bytes.len(),
+        Some(ResponseBody::Text(text)) => text.len(),
+        None => 0,
+    };
+    if length > MOST_BODY_BYTES {
+        let detail = format!("the body has {length} bytes, and proxies take {MOST_BODY_BYTES} at most");
+        reader.refuse("body", "body-too-long", detail);
+    }
     DirectResponse { status: spec.status, body }
 }
 
 fn rewrite(reader: &mut Reader<'_>, spec: &api::HttpRewrite) -> Rewrite {
     let uri_regex = reader.optional("uriRegexRewrite", spec.uri_regex_rewrite.as_ref(), |reader, regex| {
+        check_value(reader, "rewrite", &regex.rewrite);
         (reader.regex("match", &regex.r#match), text(&regex.rewrite))
     });
+    check_value(reader, "uri", &spec.uri);
+    check_value(reader, "authority", &spec.authority);
     if uri_regex.is_some() && !spec.uri.is_empty() {
         reader.refuse("uriRegexRewrite", "rewrites-exclude", "uri and uriRegexRewrite exclude each other");
     }
@@ -243,15 +263,30 @@ fn header_operations(reader: &mut Reader<'_>, spec: Option<&api::HeaderOperation
     }
 }
 
+/// Headers and their values; one whose value proxies cannot make a format of is left out, alone.
 fn values(reader: &mut Reader<'_>, field: &str, written: &BTreeMap<String, String>) -> Vec<(Text, Text)> {
+    let mut pairs = Vec::with_capacity(written.len());
     for (name, value) in written {
         check_name(reader, field, name);
-        if value.contains(['\0', '\r', '\n']) {
-            let detail = format!("the value of {name} has a character that no header may have");
-            reader.refuse(field, "value-invalid", detail);
+        check_value(reader, &format!("{field}.{name}"), value);
+        // What these two say becomes the authority as it is, or nothing.
+        let is_format = !name.starts_with(':') && !name.eq_ignore_ascii_case("host");
+        match format_fault(value, Place::Header).filter(|_| is_format) {
+            Some(fault) => {
+                let outcome = "the header is left out, the rest of the route is served";
+                reader.fail(&format!("{field}.{name}"), fault.code(), (fault.detail(), outcome));
+            }
+            None => pairs.push((text(name), text(value))),
         }
     }
-    pairs(written)
+    pairs
+}
+
+/// A value that ends up in a header, of a request or of the answer.
+fn check_value(reader: &mut Reader<'_>, field: &str, value: &str) {
+    if value.contains(['\0', '\r', '\n']) {
+        reader.refuse(field, "value-invalid", "the value has a character that no header may have");
+    }
 }
 
 #[cfg(test)]

@@ -134,9 +134,25 @@ fn mistakes_are_found_where_they_are() {
         &[
             "spec.headers.response.remove [name-invalid]",
             "spec.headers.response.add [name-missing]",
-            "spec.headers.response.add [value-invalid]",
+            "spec.headers.response.add.a [value-invalid]",
         ],
     );
+    for field in ["uri", "authority", "scheme", "prefixRewrite"] {
+        let expected = format!("spec.redirect.{field} [value-invalid]");
+        check(json!({"redirect": {field: "a\r\nb: c"}}), &[&expected]);
+    }
+    for field in ["uri", "authority"] {
+        let expected = format!("spec.rewrite.{field} [value-invalid]");
+        check(json!({"route": route, "rewrite": {field: "a\0"}}), &[&expected]);
+    }
+    check(
+        json!({"route": route, "rewrite": {"uriRegexRewrite": {"match": "a", "rewrite": "\n"}}}),
+        &["spec.rewrite.uriRegexRewrite.rewrite [value-invalid]"],
+    );
+    let body =
+        |length: usize| json!({"directResponse": {"status": 200, "body": {"string": "x".repeat(length)}}});
+    check(body(1 << 20), &[]);
+    check(body((1 << 20) + 1), &["spec.directResponse.body [body-too-long]"]);
     check(
         json!({"redirect": {"redirectCode": 200}}),
         &["spec.redirect.redirectCode [redirect-code-invalid]"],
@@ -167,4 +183,25 @@ fn mistakes_are_found_where_they_are() {
             "spec.rewrite.uriRegexRewrite [rewrites-exclude]",
         ],
     );
+}
+
+#[test]
+fn a_header_whose_value_is_no_format_is_left_out_alone() {
+    let (rule, problems) = parse(json!({
+        "route": [{"destination": {"host": "a.com"}, "headers": {"response": {"add": {"x": "%FOO(x)%"}}}}],
+        "headers": {"request": {"set": {
+            "a": "100%", "b": "100%%", "c": "%REQ(%", "d": "%REQ(x)%", "Host": "50%", ":authority": "50%",
+        }}},
+    }));
+    assert_eq!(
+        problems,
+        [
+            "spec.route[0].headers.response.add.x [format-command-invalid]",
+            "spec.headers.request.set.a [format-invalid]",
+            "spec.headers.request.set.c [format-invalid]",
+        ]
+    );
+    let kept: Vec<_> = rule.headers.request.set.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(kept, [":authority", "Host", "b", "d"]);
+    assert_eq!(rule.routes[0].headers.response.add, []);
 }

@@ -87,12 +87,12 @@ impl<'a> Reader<'a> {
         self.problems.push(problem);
     }
 
-    /// Something that stays and fails visibly, as `outcome` says.
+    /// Something of which `outcome` says what becomes, such as that it stays and fails visibly.
     pub(in crate::parse) fn fail(
         &mut self,
         field: &str,
         code: &'static str,
-        (detail, outcome): (&'static str, &'static str),
+        (detail, outcome): (&str, &'static str),
     ) {
         let problem = Problem::error(&self.key, code, self.place(field), detail);
         self.problems.push(problem.with_outcome(outcome));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use istio_api::networking as api;
 
 use super::Outcome;
-use super::addresses::{Range, range};
+use super::addresses::{Range, is_direct, range};
 use super::reader::{Reader, labels, text, texts};
 use crate::key::Meta;
 use crate::networking::{EntryPort, ServiceEntry, WorkloadEntry, WorkloadSpec};
@@ -34,15 +34,17 @@ pub(super) fn parse_service_entry(
     let ports = reader.each("ports", &spec.ports, entry_port);
     unique_ports(&mut reader, &ports);
     let addresses = reader.each("addresses", &spec.addresses, |reader, written| address(reader, written));
-    let endpoints = reader.each("endpoints", &spec.endpoints, workload_spec);
+    let resolution = resolution(spec.resolution);
+    let endpoints =
+        reader.each("endpoints", &spec.endpoints, |reader, spec| endpoint(reader, spec, resolution));
     let status_addresses = status.map(|status| status.addresses.as_slice()).unwrap_or_default();
     let value = ServiceEntry {
         hosts: spec.hosts.iter().map(|host| Host::new(host)).collect(),
         addresses: addresses.into_iter().flatten().collect(),
         ports,
         external: spec.location == api::Location::MeshExternal,
-        resolution: resolution(spec.resolution),
-        endpoints,
+        resolution,
+        endpoints: endpoints.into_iter().flatten().collect(),
         selector: spec.workload_selector.as_ref().map(|selector| labels(&selector.labels)),
         export_to: reader.export_to(&spec.export_to),
         subject_alt_names: texts(&spec.subject_alt_names),
@@ -105,6 +107,27 @@ fn address(reader: &mut Reader<'_>, written: &str) -> Option<Text> {
         return None;
     };
     Some(text(address))
+}
+
+/// An endpoint; one that has a name where none is resolved is left out, since proxies turn down all endpoints
+/// beside it. Without an address it stands for the gateway of its network.
+fn endpoint(
+    reader: &mut Reader<'_>,
+    spec: &api::WorkloadEntry,
+    resolution: Resolution,
+) -> Option<WorkloadSpec> {
+    let resolved = !matches!(resolution, Resolution::Static | Resolution::Passthrough);
+    if !resolved && !spec.address.is_empty() && !is_direct(&spec.address) {
+        let detail =
+            format!("{:?} is neither an IP address nor unix://path, and resolution is not DNS", spec.address);
+        reader.fail(
+            "address",
+            "address-invalid",
+            (&detail, "the endpoint is left out, the others are served"),
+        );
+        return None;
+    }
+    Some(workload_spec(reader, spec))
 }
 
 /// A workload that is no pod; its locality may stand in the label `istio-locality`, with dots.
@@ -215,6 +238,26 @@ mod tests {
             ]
         );
         assert_eq!(parsed.0, None);
+    }
+
+    #[test]
+    fn an_endpoint_with_a_name_is_left_out_where_none_is_resolved() {
+        for (resolution, kept) in [
+            ("STATIC", "1.1.1.1 ::1 unix:///x "),
+            ("NONE", "1.1.1.1 ::1 unix:///x "),
+            ("DNS", "1.1.1.1 a.com ::1 unix:///x "),
+        ] {
+            let addresses = ["1.1.1.1", "a.com", "::1", "unix:///x", ""];
+            let endpoints: Vec<_> = addresses.iter().map(|address| json!({"address": address})).collect();
+            let (entry, told) =
+                parse(json!({"hosts": ["a.com"], "resolution": resolution, "endpoints": endpoints}));
+            let entry = entry.unwrap();
+            let left: Vec<_> = entry.endpoints.iter().map(|endpoint| &*endpoint.address).collect();
+            assert_eq!(left.join(" "), kept, "{resolution}");
+            let told: Vec<_> = told.iter().map(|one| (one.code, &*one.field)).collect();
+            let expected: &[_] = &[("address-invalid", "spec.endpoints[1].address")];
+            assert_eq!(told, if resolution == "DNS" { &[] } else { expected }, "{resolution}");
+        }
     }
 
     #[test]
