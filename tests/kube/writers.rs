@@ -1,7 +1,7 @@
-//! What is kept right in the cluster, with nothing but the API: root certificates, webhooks, the mesh's configuration beside
+//! What is kept right in the cluster under the rights of our manifests, with nothing but the API: root certificates, webhooks, the mesh's configuration beside
 //! gateways, and who does it where there are two.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -28,7 +28,7 @@ pub(crate) async fn run(means: &Means, is_kept: bool) -> Result<()> {
     testkit::cluster::run(Command::new("ip").args(["link", "set", "lo", "up"])).await?;
     let plane = Plane::start(folder.path(), &means.kubetest, Place::loopback()?).await?;
     let mut processes = Processes::new(&folder.path().join("pilothouse"))?;
-    let result = kept(&plane, &mut processes).await;
+    let result = kept(means, &plane, &mut processes).await;
     if is_kept {
         println!("    KUBECONFIG={}", plane.kubeconfig().display());
         std::future::pending::<()>().await;
@@ -44,10 +44,9 @@ pub(crate) async fn run(means: &Means, is_kept: bool) -> Result<()> {
     result
 }
 
-async fn kept(plane: &Plane, processes: &mut Processes) -> Result<()> {
+async fn kept(means: &Means, plane: &Plane, processes: &mut Processes) -> Result<()> {
     let api = &plane.api;
-    install(api, "1-9-1").await?;
-    start(processes, &plane.kubeconfig(), "1-9-1")?;
+    step("a revision is installed", install(means, plane, processes, "1-9-1")).await?;
     step("root certificates are in every namespace", until_rooted(api, &["default", "kube-system", SYSTEM]))
         .await?;
     ensure!(api.find(&roots("kube-public")).await?.is_none(), "kube-public has one too");
@@ -55,37 +54,55 @@ async fn kept(plane: &Plane, processes: &mut Processes) -> Result<()> {
     step("a hundred namespaces have them", many(api)).await?;
     step("what is deleted or edited is put back", repaired(api)).await?;
     step("the mesh's configuration is beside a gateway, as long as there is one", gateway(api)).await?;
-    install(api, "1-9-2").await?;
-    start(processes, &plane.kubeconfig(), "1-9-2")?;
+    step("the next one is installed", install(means, plane, processes, "1-9-2")).await?;
     step("the next revision's webhooks too", until_trusted(api, "1-9-2")).await?;
     ensure!(leader(api).await? == "1-9-1", "{} leads", leader(api).await?);
     step("nothing is written while nothing happens", quiet(api)).await?;
     step("the default revision takes over", takes_over(api)).await?;
     processes.kill("1-9-2").await?;
-    step("another one follows who was killed", until_leads(api, "1-9-1")).await
+    step("another one follows who was killed", until_leads(api, "1-9-1")).await?;
+    step("nothing was asked for that the manifests do not grant", async { refused(plane) }).await
 }
 
-/// What a chart brings that is looked after.
-async fn install(api: &Api, revision: &str) -> Result<()> {
-    let namespace = json!({"metadata": {"name": SYSTEM}});
-    if api.find(&format!("/api/v1/namespaces/{SYSTEM}")).await?.is_none() {
-        api.create("/api/v1/namespaces", &namespace).await?;
-    }
-    let map = json!({"metadata": {"name": format!("istio-{revision}")}, "data": {"mesh": "{}"}});
-    api.create(&format!("/api/v1/namespaces/{SYSTEM}/configmaps"), &map).await?;
-    let hook = |name: &str, entry: &str| {
-        let labels = json!({"istio.io/rev": revision});
-        json!({"metadata": {"name": format!("{name}-{revision}"), "labels": labels}, "webhooks": [{
-            "name": entry,
-            "clientConfig": {"service": {"name": "istiod", "namespace": SYSTEM, "path": "/inject"}},
-            "objectSelector": {"matchLabels": {"never": "never"}},
-            "failurePolicy": "Ignore",
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1"],
-        }]})
+/// Installs a revision as our manifests have it, and starts it here as its service account, with no right beyond those.
+async fn install(means: &Means, plane: &Plane, processes: &mut Processes, revision: &str) -> Result<()> {
+    let manifests =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests").join(format!("revision-{revision}"));
+    let kubectl = || {
+        let mut kubectl = Command::new(&means.kubectl);
+        kubectl.env("KUBECONFIG", plane.kubeconfig());
+        kubectl
     };
-    api.create(MUTATING, &hook("istio-sidecar-injector", "rev.object.sidecar-injector.istio.io")).await?;
-    api.create(VALIDATING, &hook("istio-validator", "rev.validation.istio.io")).await?;
+    let namespaces = "/api/v1/namespaces";
+    if plane.api.find(&format!("{namespaces}/{SYSTEM}")).await?.is_none() {
+        plane.api.create(namespaces, &json!({"metadata": {"name": SYSTEM}})).await?;
+    }
+    testkit::cluster::run(kubectl().args(["apply", "--server-side", "-k"]).arg(manifests)).await?;
+    start(processes, &account(plane, revision).await?, revision)
+}
+
+/// A kubeconfig of the revision's service account.
+async fn account(plane: &Plane, revision: &str) -> Result<PathBuf> {
+    let path = format!("/api/v1/namespaces/{SYSTEM}/serviceaccounts/istiod-{revision}/token");
+    let asked = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 3600}});
+    let answer = plane.api.create(&path, &asked).await?;
+    let token = text(&answer, "/status/token").context("a token")?;
+    let admin = std::fs::read_to_string(plane.kubeconfig())?;
+    let mut config: Value = serde_saphyr::from_str(&admin)?;
+    *config.pointer_mut("/users/0/user").context("a user")? = json!({"token": token});
+    let file = plane.kubeconfig().with_file_name(format!("{revision}.json"));
+    std::fs::write(&file, config.to_string())?;
+    Ok(file)
+}
+
+/// Whether the API server has refused anything to a service account of ours.
+fn refused(plane: &Plane) -> Result<()> {
+    let log = std::fs::read_to_string(plane.audit_log())?;
+    let lines = log.lines().filter(|line| line.contains("system:serviceaccount:istio-system:istiod-"));
+    let refused: Vec<&str> = lines.clone().filter(|line| line.contains(r#""code":403"#)).take(3).collect();
+    ensure!(lines.count() > 0, "nothing was asked for");
+    ensure!(refused.is_empty(), "refused: {refused:#?}");
     Ok(())
 }
 
@@ -126,8 +143,8 @@ async fn until_trusted(api: &Api, revision: &str) -> Result<()> {
             let hook = api.get(&path).await?;
             let bundle = text(&hook, "/webhooks/0/clientConfig/caBundle").unwrap_or_default();
             let policy = text(&hook, "/webhooks/0/failurePolicy");
-            let wanted = if path.starts_with(VALIDATING) { "Fail" } else { "Ignore" };
-            Ok(!bundle.is_empty() && policy.as_deref() == Some(wanted))
+            let is_mandatory = policy.as_deref() == Some("Fail") || path.starts_with(MUTATING);
+            Ok(!bundle.is_empty() && is_mandatory)
         })
         .await?;
     }
