@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use model::Text;
 
 use crate::file_problem::{Extent, text};
+use crate::links::{Links, has_link, is_link};
 use crate::notices::Notices;
 use crate::stamps::{Stamp, Stamps};
-use crate::walk::{self, Found, shown, walk};
+use crate::walk::{self, Found, is_config, shown, walk};
 use crate::{File, FileProblem, Seen};
 
 /// What was read of a folder, and what could not be.
@@ -20,6 +21,7 @@ pub(crate) struct Compared {
     stamps: Stamps,
     /// Files and folders that cannot be read or watched.
     problems: BTreeMap<PathBuf, FileProblem>,
+    links: Links,
     /// Whether something went away while it was looked at.
     is_torn: bool,
 }
@@ -27,8 +29,8 @@ pub(crate) struct Compared {
 impl Compared {
     /// Nothing was read yet.
     pub(crate) fn new(root: PathBuf, notices: Notices) -> Self {
-        let (stamps, problems) = (Stamps::default(), BTreeMap::new());
-        Self { root, notices, stamps, problems, is_torn: false }
+        let (stamps, problems, links) = (Stamps::default(), BTreeMap::new(), Links::default());
+        Self { root, notices, stamps, problems, links, is_torn: false }
     }
 
     /// Compares the folder with what was read: what is gone, what is new. A folder that has vanished is
@@ -62,7 +64,7 @@ impl Compared {
     fn walk(&mut self) -> (Found, BTreeMap<PathBuf, FileProblem>) {
         let Self { root, notices, .. } = self;
         let mut problems = BTreeMap::new();
-        let found = walk(root, |folder| {
+        let mut found = walk(root, |folder| {
             let watched = notices.watch(folder);
             let list = walk::list(folder)?;
             if let Err(error) = watched {
@@ -70,6 +72,9 @@ impl Compared {
             }
             Ok(list)
         });
+        let mut links = std::mem::take(&mut found.links);
+        links.extend(has_link(root).then(|| root.clone()));
+        self.links.set(links);
         for (folder, error) in &found.unreadable {
             // Gone since it was listed: not there when it is next looked for.
             self.is_torn |= error.kind() == io::ErrorKind::NotFound && folder != root;
@@ -86,6 +91,9 @@ impl Compared {
         for path in paths {
             // Taken before the file is read: one that is written meanwhile is read once more.
             let stamp = Stamp::of(path);
+            if is_link(path) {
+                self.links.add(path);
+            }
             let name = shown(&self.root, path);
             match text(path) {
                 Ok(None) => {}
@@ -121,9 +129,10 @@ impl Compared {
         Some(shown(&self.root, &from))
     }
 
-    /// Looks again at what could not be read or watched, and only if that has changed at all the others: what is
-    /// wrong for long costs little.
+    /// Looks again at what could not be read or watched and at what links lead to, and only if that has changed at
+    /// all the others: what is wrong for long costs little.
     pub(crate) fn again(&mut self) -> Vec<Seen> {
+        let wanted = self.links.look();
         let is_other = |(path, known): (&PathBuf, &FileProblem)| match known.extent {
             // Nobody tells what changes there.
             Extent::Nothing => true,
@@ -133,17 +142,20 @@ impl Compared {
                 Err(error) => FileProblem::of_folder(&error, *path == self.root) != *known,
             },
         };
-        if self.problems.iter().any(is_other) {
+        if wanted.all || self.problems.iter().any(is_other) {
             return self.all();
         }
         let files = self.problems.iter().filter(|(_, known)| known.extent == Extent::File);
-        let files: Vec<PathBuf> = files.map(|(path, _)| path.clone()).collect();
+        let files: BTreeSet<PathBuf> = files
+            .map(|(path, _)| path.clone())
+            .chain(wanted.files.into_iter().filter(|path| is_config(path)))
+            .collect();
         self.files(&files)
     }
 
-    /// Whether there is something that could not be read or watched.
-    pub(crate) fn has_problems(&self) -> bool {
-        !self.problems.is_empty()
+    /// Whether there is something to look at again: what could not be read or watched, or a link.
+    pub(crate) fn is_to_be_looked_at(&self) -> bool {
+        !self.problems.is_empty() || !self.links.is_empty()
     }
 
     /// Whether something went away while it was looked at, since this was last asked.
@@ -192,7 +204,23 @@ mod tests {
         assert_eq!(names(&compared.again()), ["link.yaml dangling-link"], "only the link is looked at");
         fs::write(path("nothing"), "").unwrap();
         assert_eq!(names(&compared.again()), ["link.yaml"]);
-        assert!(!compared.has_problems());
+    }
+
+    #[test]
+    fn a_folder_without_links_and_problems_is_not_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("below")).unwrap();
+        fs::write(path("below/a.yaml"), "").unwrap();
+        let mut compared = Compared::new(folder.path().to_owned(), Notices::new().unwrap());
+        compared.all();
+        assert!(!compared.is_to_be_looked_at());
+        std::os::unix::fs::symlink("below/a.yaml", path("b.yaml")).unwrap();
+        compared.files(&[path("b.yaml")]);
+        assert!(compared.is_to_be_looked_at());
+        fs::remove_file(path("b.yaml")).unwrap();
+        compared.all();
+        assert!(!compared.is_to_be_looked_at());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod documents;
 mod file_problem;
 mod folder;
 pub mod kube;
+mod links;
 mod mesh_file;
 mod notices;
 mod pod_slices;

@@ -9,7 +9,8 @@ use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, R
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use crate::walk::is_config;
+use crate::links::is_link;
+use crate::walk::{is_config, is_hidden};
 
 /// What notices ask for.
 #[derive(Debug, Default)]
@@ -86,6 +87,7 @@ impl Wanted {
             }
             // What is made whole, as links are: nobody will close it.
             EventKind::Create(CreateKind::File) => {
+                self.all |= event.paths.iter().any(|path| may_lead_to_folder(path));
                 self.files.extend(event.paths.into_iter().filter(|path| is_whole(path)));
             }
             EventKind::Create(CreateKind::Folder | CreateKind::Other) | EventKind::Remove(_) => {
@@ -99,6 +101,11 @@ impl Wanted {
 /// Whether something new is no file that is being written: a link, a second name of a file, a pipe.
 fn is_whole(path: &Path) -> bool {
     is_config(path) && path.symlink_metadata().is_ok_and(|facts| !facts.is_file() || facts.nlink() > 1)
+}
+
+/// Whether something new is a link to a folder, or to what may be one some day.
+fn may_lead_to_folder(path: &Path) -> bool {
+    is_link(path) && !is_hidden(path) && (!is_config(path) || path.is_dir())
 }
 
 fn is_file(path: &Path) -> bool {

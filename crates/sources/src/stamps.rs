@@ -1,6 +1,7 @@
 //! How files stood when they were read, by which it is seen that one is another, or has moved.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,14 +15,23 @@ pub(crate) struct Stamp {
 }
 
 /// Device and inode, which a file takes along when it moves.
-type Identity = (u64, u64);
+pub(crate) type Identity = (u64, u64);
 
 impl Stamp {
     /// Of the file that a link leads to.
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        let seen = std::fs::metadata(path).ok()?;
+        std::fs::metadata(path).ok().as_ref().map(Self::from)
+    }
+
+    pub(crate) fn identity(self) -> Identity {
+        self.identity
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(seen: &Metadata) -> Self {
         let times = [seen.mtime(), seen.mtime_nsec(), seen.ctime(), seen.ctime_nsec()];
-        Some(Self { identity: (seen.dev(), seen.ino()), length: seen.len(), times })
+        Self { identity: (seen.dev(), seen.ino()), length: seen.len(), times }
     }
 }
 

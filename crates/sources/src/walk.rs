@@ -13,6 +13,8 @@ use model::Text;
 pub(crate) struct Found {
     /// All configuration files, in the order of their paths.
     pub(crate) files: BTreeSet<PathBuf>,
+    /// All links, whatever they lead to.
+    pub(crate) links: BTreeSet<PathBuf>,
     /// Folders that could not be read, and why.
     pub(crate) unreadable: Vec<(PathBuf, io::Error)>,
 }
@@ -29,7 +31,7 @@ impl Found {
 /// Hidden folders are left out, as mounted ConfigMaps keep their old and new state in them. Links to folders are
 /// followed, but a folder that several paths lead to counts under the shortest of them, of equally short ones the
 /// first: so links that lead in a circle end.
-pub(crate) fn walk(root: &Path, mut list: impl FnMut(&Path) -> io::Result<Vec<PathBuf>>) -> Found {
+pub(crate) fn walk(root: &Path, mut list: impl FnMut(&Path) -> io::Result<Vec<Entry>>) -> Found {
     let mut found = Found::default();
     let mut seen = HashSet::new();
     let mut folders = VecDeque::from([root.to_owned()]);
@@ -37,15 +39,18 @@ pub(crate) fn walk(root: &Path, mut list: impl FnMut(&Path) -> io::Result<Vec<Pa
         if identity(&folder).is_some_and(|identity| !seen.insert(identity)) {
             continue;
         }
-        let mut paths = match list(&folder) {
-            Ok(paths) => paths,
+        let mut entries = match list(&folder) {
+            Ok(entries) => entries,
             Err(error) => {
                 found.unreadable.push((folder, error));
                 continue;
             }
         };
-        paths.sort();
-        for path in paths.into_iter().filter(|path| !is_hidden(path)) {
+        entries.sort();
+        for Entry { path, is_link } in entries.into_iter().filter(|entry| !is_hidden(&entry.path)) {
+            if is_link {
+                found.links.insert(path.clone());
+            }
             if path.is_dir() {
                 folders.push_back(path);
             } else if is_config(&path) {
@@ -56,18 +61,30 @@ pub(crate) fn walk(root: &Path, mut list: impl FnMut(&Path) -> io::Result<Vec<Pa
     found
 }
 
+/// One thing in a folder.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    path: PathBuf,
+    is_link: bool,
+}
+
 /// What is in a folder.
-pub(crate) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+pub(crate) fn list(folder: &Path) -> io::Result<Vec<Entry>> {
+    let entry = |entry: std::fs::DirEntry| {
+        // The kind comes with the list; most systems need no further question for it.
+        Entry { path: entry.path(), is_link: entry.file_type().is_ok_and(|kind| kind.is_symlink()) }
+    };
+    std::fs::read_dir(folder)?.map(|found| found.map(entry)).collect()
 }
 
-/// YAML and JSON files, hidden ones left out.
+/// YAML and JSON files, in capitals too; hidden ones left out.
 pub(crate) fn is_config(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str);
-    !is_hidden(path) && matches!(extension, Some("yaml" | "yml" | "json"))
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    !is_hidden(path) && ["yaml", "yml", "json"].iter().any(|known| known.eq_ignore_ascii_case(extension))
 }
 
-fn is_hidden(path: &Path) -> bool {
+/// What nobody is meant to see.
+pub(crate) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
@@ -108,6 +125,16 @@ mod tests {
             symlink(target, root.join(link)).unwrap();
         }
         assert_eq!(shown(root, &walk(root, list)), ["loop.yaml", "two.json", "z/one.yaml"]);
+    }
+
+    #[test]
+    fn files_are_told_by_how_their_names_end() {
+        for name in ["a.yaml", "a.yml", "a.json", "a.YAML", "a.Yml", "a.b.JSON"] {
+            assert!(is_config(Path::new(name)), "{name}");
+        }
+        for name in [".a.yaml", ".yaml", "yaml", "a.yaml~", "a.yaml.bak", "a.txt"] {
+            assert!(!is_config(Path::new(name)), "{name}");
+        }
     }
 
     #[test]

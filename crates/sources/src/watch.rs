@@ -115,7 +115,7 @@ struct Task {
     compared: Compared,
     /// When the whole folder is to be compared.
     comparison: Option<Instant>,
-    /// When it is to be looked again at what cannot be read or watched.
+    /// When it is to be looked again at what cannot be read or watched, and at links.
     retry: Option<Instant>,
     changes: mpsc::Sender<Vec<Change>>,
 }
@@ -181,12 +181,12 @@ impl Task {
         gone.map(|path| File { path, text: None }).collect()
     }
 
-    /// What could not be read or watched is tried again after a while.
+    /// What could not be read or watched is tried again after a while, and links are looked at.
     fn plan(&mut self) {
         if self.compared.was_torn() {
             self.compare_in(RETRY);
         }
-        self.retry = match self.compared.has_problems() {
+        self.retry = match self.compared.is_to_be_looked_at() {
             true => self.retry.or_else(|| Some(Instant::now() + RETRY)),
             false => None,
         };
@@ -353,6 +353,48 @@ mod tests {
         fs::remove_file(path("device.yaml")).unwrap();
         let gone = batch(&mut changes).await;
         assert_eq!((gone.len(), codes(&gone)), (1, vec![]));
+    }
+
+    #[tokio::test]
+    async fn what_a_link_leads_to_is_followed_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let link = std::os::unix::fs::symlink::<&str, PathBuf>;
+        ["cm", "more"].into_iter().for_each(|name| fs::create_dir(path(name)).unwrap());
+        fs::write(path("outside.yaml"), namespace("one")).unwrap();
+        link("../outside.yaml", path("cm/f.yaml")).unwrap();
+        let mut changes = watch(&path("cm"), context()).unwrap();
+        assert_eq!(next(&mut changes).await, ["one true"]);
+        fs::write(path("outside.yaml"), namespace("two")).unwrap();
+        assert_eq!(next(&mut changes).await, ["one false", "two true"]);
+        fs::remove_file(path("outside.yaml")).unwrap();
+        assert_eq!(codes(&batch(&mut changes).await), ["dangling-link"]);
+        fs::write(path("outside.yaml"), namespace("two")).unwrap();
+        assert_eq!(next(&mut changes).await, ["f.yaml false"], "it is not wrong any more");
+        fs::write(path("more/a.yaml"), namespace("three")).unwrap();
+        link("../more", path("cm/more")).unwrap();
+        assert_eq!(next(&mut changes).await, ["three true"], "a link to a folder");
+        fs::write(path("more/a.yaml"), namespace("four")).unwrap();
+        assert_eq!(next(&mut changes).await, ["four true", "three false"]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_named_by_a_link_is_the_one_that_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["one", "two"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("a.yaml"), namespace(name)).unwrap();
+        }
+        let link = std::os::unix::fs::symlink::<&str, PathBuf>;
+        link("one", path("root")).unwrap();
+        let mut changes = watch(&path("root"), context()).unwrap();
+        assert_eq!(next(&mut changes).await, ["one true"]);
+        link("two", path("new")).unwrap();
+        fs::rename(path("new"), path("root")).unwrap();
+        assert_eq!(next(&mut changes).await, ["one false", "two true"]);
+        fs::write(path("two/a.yaml"), namespace("three")).unwrap();
+        assert_eq!(next(&mut changes).await, ["three true", "two false"], "and it is watched");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::FileProblem;
 use crate::file_problem::text;
+use crate::links::{Links, has_link};
 use crate::notices::{Notices, Wanted};
 use crate::watch::{REMOVAL_DELAY, RETRY, WAITING, WatchError};
 
@@ -31,13 +33,18 @@ fn folder(path: &Path) -> &Path {
 
 /// Sends a file's text whenever it is another one.
 async fn follow(path: PathBuf, mut notices: Notices, texts: mpsc::Sender<MeshText>) {
+    let mut links = Links::default();
+    links.add(&path);
     let mut known = text(&path);
     if texts.send(known.clone()).await.is_err() {
         return;
     }
     let mut is_watched = true;
+    let mut clock = tokio::time::interval_at(Instant::now() + RETRY, RETRY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let is_quiet = is_watched && matches!(known, Ok(Some(_)));
+        let is_linked = has_link(&path);
         // Its folder may be another one, or there at last; an error means that it is not.
         tokio::select! {
             wanted = notices.next() => match concerns(&wanted, &path) {
@@ -45,7 +52,13 @@ async fn follow(path: PathBuf, mut notices: Notices, texts: mpsc::Sender<MeshTex
                 true if wanted.all => is_watched = notices.watch(folder(&path)).is_ok(),
                 true => {}
             },
-            () = tokio::time::sleep(RETRY), if !is_quiet => is_watched = notices.watch(folder(&path)).is_ok(),
+            _ = clock.tick(), if !is_quiet || is_linked => {
+                is_watched = notices.watch(folder(&path)).is_ok();
+                let wanted = links.look();
+                if is_quiet && !wanted.all && wanted.files.is_empty() {
+                    continue;
+                }
+            }
             () = texts.closed() => return,
         }
         let next = settled(&path).await;
@@ -117,6 +130,21 @@ mod tests {
         fs::create_dir(folder.path().join("etc")).unwrap();
         fs::write(&mesh, "one").unwrap();
         assert_eq!(next(&mut texts).await, says("one"));
+    }
+
+    #[tokio::test]
+    async fn what_a_link_leads_to_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [outside, below] = ["outside", "below"].map(|name| folder.path().join(name));
+        fs::create_dir(&below).unwrap();
+        fs::write(&outside, "one").unwrap();
+        std::os::unix::fs::symlink("../outside", below.join("mesh")).unwrap();
+        let mut texts = watch_file(&below.join("mesh")).unwrap();
+        assert_eq!(next(&mut texts).await, says("one"));
+        fs::write(&outside, "two").unwrap();
+        assert_eq!(next(&mut texts).await, says("two"));
+        fs::remove_file(&outside).unwrap();
+        assert_eq!(next(&mut texts).await.unwrap_err().code, "dangling-link");
     }
 
     #[tokio::test]
