@@ -1,5 +1,6 @@
 //! Standard output and standard error, the one way to each: who listens may leave, and a disk may be full.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write as _};
 
@@ -23,5 +24,22 @@ pub(crate) fn print_whole(text: &str) -> Result<()> {
 
 /// Says a line on standard error. If nobody takes it, there is nowhere to say so.
 pub(crate) fn tell(line: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", one_line(&line.to_string()));
+}
+
+/// A text as one line without control characters: what is named may hold any, and whoever reads may be a terminal.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    // Two more end a line for some readers.
+    let is_bad = |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+    if !text.contains(is_bad) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_bad(character) {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line.into()
 }

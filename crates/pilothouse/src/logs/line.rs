@@ -1,4 +1,5 @@
-//! One log line, as istiod writes it: tabs between time, level, scope and message; or JSON.
+//! One log line, as istiod writes it: tabs between time, level, scope and message; or JSON. Whatever was named, a
+//! message is one line of it.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -10,6 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::scopes;
+use crate::output::one_line;
 
 /// How lines look.
 pub(super) struct Line {
@@ -85,6 +87,10 @@ impl Fields {
     }
 
     fn put(&mut self, field: &Field, value: Value) {
+        let value = match value {
+            Value::String(text) => one_line(&text).into(),
+            other => other,
+        };
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
             (name, value) => drop(self.others.insert(name.to_owned(), value)),
@@ -120,6 +126,10 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt as _;
+
     use super::*;
 
     fn fields() -> Fields {
@@ -138,5 +148,59 @@ mod tests {
         let expected = serde_json::json!({"time": time, "level": "info", "scope": "ads", "msg": "serving",
             "address": "127.0.0.1:1", "count": 2});
         assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn what_is_named_ends_no_line_and_moves_no_cursor() {
+        let evil = "a\nb\u{1b}[31m\tc\u{9b}\u{2028}é";
+        let lines = [false, true].map(|as_json| {
+            let taken = Taken::default();
+            let layer =
+                tracing_subscriber::fmt::layer().with_writer(taken.clone()).event_format(Line { as_json });
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+                tracing::info!(file = evil, shown = ?Shown(evil), "{evil}");
+            });
+            taken.text()
+        });
+        let escaped = r"a\nb\u{1b}[31m\tc\u{9b}\u{2028}é";
+        assert!(lines[0].ends_with(&format!("\t{escaped} file={escaped} shown={escaped}\n")), "{}", lines[0]);
+        let json: Value = serde_json::from_str(&lines[1]).unwrap();
+        assert_eq!((json["msg"].as_str(), json["file"].as_str()), (Some(escaped), Some(escaped)));
+    }
+
+    /// Shown as it is.
+    struct Shown(&'static str);
+
+    impl Debug for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Taken(Arc<Mutex<Vec<u8>>>);
+
+    impl Taken {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl std::io::Write for Taken {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Taken {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
     }
 }
