@@ -14,7 +14,12 @@ fn flags_that_cannot_be_meant_are_refused() {
     let none = ["discovery", "--configDir", ".", "--grpcAddr", "", "--httpAddr", "", "--monitoringAddr", ""];
     let translate = ["translate", "--configDir", ".", "--node", "x"];
     for (words, told) in [
-        (&["bootstrap", "--name", "a", "--ip", "1.1.1.1", "--discoveryAddress", "foo"][..], "host:port"),
+        (
+            &["bootstrap", "--name", "a", "--ip", "1.1.1.1", "--discoveryAddress", "foo"][..],
+            "write HOST:PORT",
+        ),
+        (&["proxy-status", "--plaintext", "--xds-address", "127.18.0.2"], "write HOST:PORT"),
+        (&["proxy-status", "--plaintext", "--xds-address", "http://127.0.0.1:1"], "write HOST:PORT"),
         (&["bootstrap", "--name", "", "--ip", "1.1.1.1"], "--name"),
         (&none, "nothing would be served"),
         (&["discovery", "--log_output_level", "default:loud"], "no level 'loud'"),
@@ -33,6 +38,29 @@ fn the_last_of_two_flags_counts_and_nobody_has_to_listen() {
     let running = Running::start(&["--grpcAddr=127.0.0.2:0"], &[]);
     assert!(running.address().starts_with("127.0.0.2:"));
     assert!(running.end());
+}
+
+#[test]
+fn flags_without_effect_beside_others_are_told() {
+    let running = Running::start(&["--kubeconfig", "/none", "--stateDir", "state"], &[]);
+    for flag in ["--kubeconfig", "--stateDir"] {
+        running.says(&format!("\twarn\tthis flag has no effect beside --configDir flag={flag}"));
+    }
+}
+
+#[test]
+fn a_kubeconfig_that_is_missing_is_told_once() {
+    let error = text(&run(&["discovery", "--grpcAddr", "127.0.0.1:0", "--kubeconfig", "/none"]).stderr);
+    assert!(error.contains("error: cannot use the kubeconfig /none: No such file"), "{error}");
+    assert_eq!((error.matches("/none").count(), error.matches("No such file").count()), (1, 1), "{error}");
+}
+
+#[test]
+fn a_bootstrap_says_what_an_envoy_without_an_agent_cannot_have() {
+    let output = run(&["bootstrap", "--name", "a", "--ip", "127.0.0.1"]);
+    let told = text(&output.stderr);
+    assert!(told.contains("enableAutoMtls: false") && told.contains("DISABLE"), "{told}");
+    assert_eq!(told.lines().count(), 1);
 }
 
 #[test]

@@ -191,6 +191,8 @@ fn a_broken_mesh_configuration_is_told_with_its_place() {
     assert!(translate(running.folder.path()).contains("mesh.yaml:"));
     fs::remove_file(&mesh).unwrap();
     running.says("there is no such file; what it said before holds [file-gone]");
+    running
+        .says("this is not seen any more, since there is no such file; what it said before holds [not-yaml]");
     fs::write(&mesh, "trustDomain: there\n").unwrap();
     running.says("MeshConfig mesh: this is not wrong any more [file-gone]");
 }
@@ -211,6 +213,10 @@ fn an_empty_folder_is_ready_and_what_becomes_of_it_is_told() {
     fs::write(config.join("a.yaml"), broken.replace("{egress: 1}", "{}")).unwrap();
     running.says("a.yaml:4: Sidecar default/a: spec.egress: this is not wrong any more [wrong-type]");
     running.says("1 objects changed, 0 removed: Sidecar default/a");
+    fs::write(config.join("c\n\u{1b}[31m.YAML"), "kind: [").unwrap();
+    running.says(r"c\n\u{1b}[31m.YAML:1: not YAML: ");
+    fs::remove_file(config.join("c\n\u{1b}[31m.YAML")).unwrap();
+    running.says(r"[31m.YAML:1: this is not wrong any more");
     std::os::unix::fs::symlink("nothing", config.join("b.yaml")).unwrap();
     running.says("b.yaml: the link leads to nothing; nothing of it is served [dangling-link]");
     assert!(proxy_status(&grpc).status.success());

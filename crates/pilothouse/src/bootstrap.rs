@@ -64,6 +64,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 /// Prints a bootstrap in JSON.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    // A plain Envoy that is sent such clusters and listeners is silent for ever.
+    output::tell(
+        "nobody serves certificates to this Envoy: whatever the mesh has under mutual TLS waits for them for ever. \
+         Say enableAutoMtls: false in MeshConfig, and mode: DISABLE in a PeerAuthentication of its root namespace",
+    );
     output::print(&serde_json::to_string_pretty(&bootstrap(arguments))?)
 }
 

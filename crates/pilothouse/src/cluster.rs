@@ -51,6 +51,12 @@ impl ClusterArguments {
         Ok(Some(Cluster::connect(file.as_deref()).await?))
     }
 
+    /// The flags that only a cluster gives a meaning.
+    pub(crate) fn set(&self) -> impl Iterator<Item = &'static str> {
+        let flags = [("--kubeconfig", self.kubeconfig.is_some()), ("--stateDir", self.state.is_some())];
+        flags.into_iter().filter_map(|(flag, is_set)| is_set.then_some(flag))
+    }
+
     /// The folder of the last good state, and of what this server shows, if there is one.
     pub(crate) fn state(&self) -> Option<PathBuf> {
         let usual = || Some(PathBuf::from(STATE)).filter(|folder| folder.is_dir());

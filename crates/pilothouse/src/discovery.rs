@@ -89,6 +89,9 @@ pub(crate) fn run(arguments: &Arguments, unknown: &[Unknown]) -> Result<()> {
     for flag in arguments.unused.set() {
         tracing::info!(%flag, "this flag changes nothing here");
     }
+    for flag in arguments.config_dir.iter().flat_map(|_| arguments.cluster.set()) {
+        tracing::warn!(%flag, "this flag has no effect beside --configDir");
+    }
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     let result = runtime.block_on(serve(arguments));
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -75,8 +75,17 @@ impl Told {
 
     /// The line that tells that it is not wrong any more.
     pub fn mended(&self) -> String {
-        let detail = "this is not wrong any more".into();
-        let problem = Problem { detail, outcome: None, ..self.problem.clone() };
+        self.instead("this is not wrong any more".into(), None)
+    }
+
+    /// The line that tells that nobody can say whether it still is, since this came instead.
+    pub fn hidden_by(&self, other: &Self) -> String {
+        let detail = format!("this is not seen any more, since {}", other.problem.detail);
+        self.instead(detail.into(), other.problem.outcome.clone())
+    }
+
+    fn instead(&self, detail: Text, outcome: Option<Text>) -> String {
+        let problem = Problem { detail, outcome, ..self.problem.clone() };
         problem.located(&self.file, self.line)
     }
 }

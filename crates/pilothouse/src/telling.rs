@@ -15,6 +15,9 @@ use crate::version::VERSION;
 /// How long after a change it is told what is wrong between objects.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// Problems of a file that keep its text from being read, so that what was wrong in it may still be.
+const UNREAD: [&str; 5] = ["file-gone", "dangling-link", "file-unreadable", "not-a-file", "file-too-large"];
+
 /// What is read, for the line of the start.
 pub(crate) struct Start {
     pub(crate) folder: PathBuf,
@@ -81,7 +84,11 @@ fn tell(before: &[Told], now: &[Told]) {
     }
     let holds: BTreeSet<_> = now.iter().map(Told::subject).collect();
     for told in before.iter().filter(|told| !holds.contains(&told.subject())) {
-        tracing::info!("{}", told.mended());
+        let unread = now.iter().find(|now| UNREAD.contains(&now.problem.code));
+        match unread.filter(|now| now.problem.key == told.problem.key) {
+            Some(now) if !UNREAD.contains(&told.problem.code) => tracing::info!("{}", told.hidden_by(now)),
+            _ => tracing::info!("{}", told.mended()),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<String, String> {
         Some((host, port)) if !host.is_empty() && is_host(host) && port.parse::<u16>().is_ok() => {
             Ok(text.to_owned())
         }
-        _ => Err("an address is written host:port, as 127.0.0.1:15010 or [::1]:15010".to_owned()),
+        _ => Err("write HOST:PORT, as 127.0.0.1:15010 or [::1]:15010".to_owned()),
     }
 }
 

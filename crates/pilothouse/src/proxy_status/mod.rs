@@ -12,6 +12,7 @@ use envoy_api::envoy::service::discovery::v3::DiscoveryResponse;
 use prost::{Message, Name};
 
 use crate::output;
+use crate::usage::host_and_port;
 
 /// Longest time that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The control plane's xDS port, HOST:PORT.
-    #[arg(long = "xds-address", default_value = "127.0.0.1:15010")]
+    #[arg(long = "xds-address", default_value = "127.0.0.1:15010", value_parser = host_and_port)]
     address: String,
     /// Speak in plaintext.
     #[arg(long)]

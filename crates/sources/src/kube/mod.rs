@@ -27,7 +27,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::USER_AGENT;
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use model::Change;
 use model::parse::Context;
 use model::revision::Revision;
@@ -54,19 +54,19 @@ const AGENT: &str = concat!("pilothouse/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The kubeconfig cannot be used.
-    #[error("cannot use the kubeconfig {path}: {source}")]
+    #[error("cannot use the kubeconfig {path}: {cause}")]
     Kubeconfig {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: Box<kube::config::KubeconfigError>,
+        /// Why; causes of causes are in it.
+        cause: String,
     },
     /// The environment is not that of a pod.
     #[error("cannot use the pod's own access to the cluster: {0}")]
-    InCluster(#[source] Box<kube::config::InClusterError>),
+    InCluster(Box<kube::config::InClusterError>),
     /// No client can be made of it.
     #[error("cannot make a client of the cluster: {0}")]
-    Client(#[source] Box<kube::Error>),
+    Client(Box<kube::Error>),
 }
 
 /// A cluster that can be asked.
@@ -161,7 +161,13 @@ impl Options {
 }
 
 async fn from_file(path: &Path) -> Result<kube::Config, ConnectError> {
-    let failed = |source| ConnectError::Kubeconfig { path: path.to_owned(), source: Box::new(source) };
+    let failed = |error| {
+        let cause = match error {
+            KubeconfigError::ReadConfig(error, _) => error.to_string(),
+            other => other.to_string(),
+        };
+        ConnectError::Kubeconfig { path: path.to_owned(), cause }
+    };
     let read = Kubeconfig::read_from(path).map_err(failed)?;
     kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(failed)
 }
