@@ -3,6 +3,7 @@
 mod inject;
 mod product;
 mod scope;
+mod tables;
 
 use std::{
     env, io,
@@ -56,6 +57,7 @@ fn judge(mut arguments: Arguments) -> Result<bool, Error> {
         parse_node: Some(&product::parse_node),
         compute_scope: Some(&scope::compute),
         inject: Some(&inject::Injection),
+        compute: Some(&tables::compute),
     };
     suite::run(&arguments, &product, &places, &mut io::stdout().lock())
 }

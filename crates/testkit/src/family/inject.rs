@@ -230,25 +230,35 @@ fn reviews_failure(
 
 /// Asks, and applies the patch that comes back.
 fn reviewed(mut pod: Value, namespace: &str, setup: &Setup, inject: &dyn Inject) -> Result<Value, String> {
-    let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+    let answer = inject.review(setup, &question(&pod, namespace))?;
+    apply(&answer, &mut pod)?;
+    Ok(pod)
+}
+
+/// What an API server asks about a new pod.
+pub fn question(pod: &Value, namespace: &str) -> Value {
+    json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "1-2-3", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "operation": "CREATE",
-        "namespace": namespace, "object": pod}});
-    let answer = inject.review(setup, &review)?;
+        "namespace": namespace, "object": pod}})
+}
+
+/// Applies what an answer to a [`question`] says to the pod; an error where it denies or cannot be applied.
+pub fn apply(answer: &Value, pod: &mut Value) -> Result<(), String> {
     if answer.pointer("/response/allowed") != Some(&Value::Bool(true)) {
-        return Err(format!("denied: {}", text(&answer, "/response/status/message")));
+        return Err(format!("denied: {}", text(answer, "/response/status/message")));
     }
-    if text(&answer, "/response/uid") != "1-2-3" {
+    if text(answer, "/response/uid") != "1-2-3" {
         return Err("the answer has another uid".to_owned());
     }
-    let patch = text(&answer, "/response/patch");
+    let patch = text(answer, "/response/patch");
     if !patch.is_empty() {
         use base64::Engine as _;
         let patch =
             base64::engine::general_purpose::STANDARD.decode(patch).map_err(|error| error.to_string())?;
         let patch: json_patch::Patch = serde_json::from_slice(&patch).map_err(|error| error.to_string())?;
-        json_patch::patch(&mut pod, &patch).map_err(|error| format!("the patch does not apply: {error}"))?;
+        json_patch::patch(pod, &patch).map_err(|error| format!("the patch does not apply: {error}"))?;
     }
-    Ok(pod)
+    Ok(())
 }
 
 fn injectable(documents: &[Value]) -> Vec<Value> {

@@ -4,3 +4,4 @@ pub mod inject;
 pub mod nodes;
 pub mod scope;
 pub mod simulation;
+pub mod tables;

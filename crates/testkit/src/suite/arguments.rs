@@ -19,6 +19,8 @@ pub enum Family {
     BootstrapNodes,
     /// Pods and workloads, injected.
     Inject,
+    /// Single functions: names, labels, protocols, parts of injection.
+    SmallTables,
     /// Everything generated for the recorded sets, put to a real Envoy.
     Envoy,
 }
@@ -32,6 +34,7 @@ impl Family {
             Self::SidecarScope => "sidecar-scope",
             Self::BootstrapNodes => "bootstrap-nodes",
             Self::Inject => "inject",
+            Self::SmallTables => "small-tables",
             Self::Envoy => "envoy",
         }
     }
@@ -43,6 +46,7 @@ impl Family {
             Self::SidecarScope => "no scope to judge",
             Self::BootstrapNodes => "no parser of nodes to judge",
             Self::Inject => "no injection to judge",
+            Self::SmallTables => "no functions to judge",
             Self::Envoy => "no Envoy (PILOTHOUSE_ENVOY), or no translation to judge",
         }
     }

@@ -6,7 +6,7 @@ use super::{Arguments, Family, Outcome, Places, Product};
 use crate::{
     corpus::Error,
     envoy::{self, Envoy},
-    family::{inject, nodes, scope, simulation},
+    family::{inject, nodes, scope, simulation, tables},
     golden::{
         self, Filter, Scoreboard,
         report::{self, Detail},
@@ -44,6 +44,12 @@ pub(super) fn judge(
             }
             None => None,
         },
+        (Family::SmallTables, _) => match product.compute {
+            Some(compute) => {
+                Some(tables(tables::judge(root, arguments.case.as_deref(), compute)?, arguments))
+            }
+            None => None,
+        },
         (_, None) => None,
         (Family::XdsGolden, Some(translate)) => {
             let board = golden::judge(root, &filter, translate)?;
@@ -71,6 +77,19 @@ fn injected(judged: &inject::Judged, arguments: &Arguments) -> Outcome {
         verdicts: judged.verdicts.clone(),
         whole: arguments.case.is_none(),
         text: format!("inject: {equal} of {files} files are equal byte by byte\n"),
+        ..Outcome::default()
+    }
+}
+
+/// Checks that have no counterpart are said in one line.
+fn tables(judged: tables::Judged, arguments: &Arguments) -> Outcome {
+    let checks: Vec<&str> = judged.left_out.keys().map(String::as_str).collect();
+    let left_out = judged.left_out.values().sum();
+    Outcome {
+        verdicts: judged.verdicts,
+        left_out,
+        whole: arguments.case.is_none(),
+        text: format!("small-tables: {left_out} cases have no counterpart, of {}\n", checks.join(", ")),
         ..Outcome::default()
     }
 }

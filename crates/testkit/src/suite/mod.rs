@@ -12,7 +12,7 @@ pub use arguments::{Arguments, Family};
 
 use crate::{
     corpus::{self, Error},
-    family::{inject::Inject, nodes::ParseNode, scope::ComputeScope},
+    family::{inject::Inject, nodes::ParseNode, scope::ComputeScope, tables::Compute},
     offline::Translate,
     verdict::{self, Expected, Judgement, Verdict},
 };
@@ -28,6 +28,8 @@ pub struct Product<'a> {
     pub compute_scope: Option<&'a ComputeScope<'a>>,
     /// For `inject`.
     pub inject: Option<&'a dyn Inject>,
+    /// For `small-tables`.
+    pub compute: Option<&'a Compute<'a>>,
 }
 
 /// Where things lie, and how strict the run is.
