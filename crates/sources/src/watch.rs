@@ -379,6 +379,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_mounted_config_map_is_swapped_at_once_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (state, name) in [("..1", "one"), ("..2", "two")] {
+            fs::create_dir(path(state)).unwrap();
+            fs::write(path(state).join("f.yaml"), namespace(name)).unwrap();
+        }
+        let link = std::os::unix::fs::symlink::<&str, PathBuf>;
+        link("..1", path("..data")).unwrap();
+        link("..data/f.yaml", path("f.yaml")).unwrap();
+        let mut changes = watch(folder.path(), context()).unwrap();
+        assert_eq!(next(&mut changes).await, ["one true"]);
+        link("..2", path("..data_tmp")).unwrap();
+        fs::rename(path("..data_tmp"), path("..data")).unwrap();
+        let swapped = Instant::now();
+        assert_eq!(next(&mut changes).await, ["one false", "two true"]);
+        assert!(swapped.elapsed() < RETRY, "{:?}", swapped.elapsed());
+        tokio::time::sleep(RETRY * 3).await;
+        assert!(changes.try_recv().is_err(), "nothing comes of it later");
+    }
+
+    #[tokio::test]
     async fn a_folder_named_by_a_link_is_the_one_that_it_leads_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
