@@ -139,6 +139,7 @@ into_value!(
     kube::Service => Service,
     kube::Namespace => Namespace,
     kube::Pod => Pod,
+    kube::EndpointSlice => EndpointSlice,
     WorkloadEntry => WorkloadEntry,
     ProxyConfigObject => ProxyConfig,
     PeerAuthentication => PeerAuthentication,

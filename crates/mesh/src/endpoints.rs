@@ -11,6 +11,8 @@ use model::{Endpoint, Host, Key, Kind, Resolution, Service, Text, TlsMode};
 
 use crate::{Config, ServiceIndex, WorkloadIndex};
 
+pub(crate) use slices::service_of;
+
 /// The endpoints of all services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointIndex {

@@ -5,7 +5,9 @@
 //! could make sense of is none. `IST0…` are the codes of istio's analyzers for the same mistakes.
 
 mod conflicts;
+mod endpoints;
 mod gateways;
+mod ports;
 mod references;
 #[cfg(test)]
 mod tests;
@@ -32,7 +34,14 @@ impl Snapshot {
         conflicts::sidecars(self, &mut found);
         conflicts::service_entries(self, &mut found);
         conflicts::listeners(self, &mut found);
+        conflicts::peer_authentications(self, &mut found);
+        endpoints::slices(self, &mut found);
+        endpoints::subsets(self, &mut found);
+        endpoints::workload_entries(self, &mut found);
+        ports::targets(self, &mut found);
         gateways::servers(self, &mut found);
+        gateways::selectors(self, &mut found);
+        gateways::secrets(self, &mut found);
         found.sort();
         found.dedup();
         found.into()

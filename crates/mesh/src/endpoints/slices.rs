@@ -15,7 +15,7 @@ use super::{Contribution, Inputs};
 use crate::Workload;
 
 /// The Service that a slice is of.
-pub(super) fn service_of(slice: &EndpointSlice) -> Key {
+pub(crate) fn service_of(slice: &EndpointSlice) -> Key {
     Key { kind: Kind::Service, name: slice.service.clone(), ..slice.meta.key.clone() }
 }
 

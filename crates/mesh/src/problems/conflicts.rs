@@ -133,15 +133,45 @@ pub(super) fn service_entries(snapshot: &Snapshot, found: &mut Vec<Problem>) {
     }
 }
 
+/// PeerAuthentications of one namespace for the same workloads: the oldest wins, the others say nothing.
+pub(super) fn peer_authentications(snapshot: &Snapshot, found: &mut Vec<Problem>) {
+    let root = &snapshot.config.mesh.root_namespace;
+    let mut groups: BTreeMap<(&Text, Option<&Labels>), Vec<&Meta>> = BTreeMap::new();
+    for policy in snapshot.config.peer_authentications.values() {
+        let selector = policy.selector.as_ref().filter(|selector| !selector.is_empty());
+        groups.entry((&policy.meta.key.namespace, selector)).or_default().push(&policy.meta);
+    }
+    for ((namespace, selector), mut all) in groups {
+        all.sort_by(|one, two| one.order().cmp(&two.order()));
+        let Some((winner, losers)) = all.split_first() else { continue };
+        let of = match selector {
+            Some(_) => "the same workloads",
+            None if namespace == root => "the whole mesh",
+            None => "all workloads of the namespace",
+        };
+        for loser in losers {
+            let detail = format!("PeerAuthentication {} is for {of} too and wins", name(winner));
+            let problem = Problem::error(&loser.key, "peer-authentication-conflict", "spec.selector", detail);
+            found.push(problem.with_outcome("this one has no effect"));
+        }
+    }
+}
+
 /// TCP services on one address and port, of which connections show no difference: the oldest gets them all
 /// (istiod counts `pilot_conflict_outbound_listener_tcp_over_current_tcp`).
 pub(super) fn listeners(snapshot: &Snapshot, found: &mut Vec<Problem>) {
-    let mut claims: BTreeMap<(&str, u16), Vec<&Shared<Service>>> = BTreeMap::new();
+    let mut claims: Claims<'_> = BTreeMap::new();
+    let mut http: Claims<'_> = BTreeMap::new();
     for service in snapshot.services.all().filter(|service| claims_listener(service)) {
-        for port in service.ports.iter().filter(|port| is_tcp(port.protocol)) {
-            claims.entry((&service.address, port.number)).or_default().push(service);
+        for port in &service.ports {
+            if is_tcp(port.protocol) {
+                claims.entry((&service.address, port.number)).or_default().push(service);
+            } else if port.protocol.is_http() && &*service.address != UNSPECIFIED {
+                http.entry((&service.address, port.number)).or_default().push(service);
+            }
         }
     }
+    covered(&claims, &http, found);
     for ((address, port), services) in claims {
         for (at, loser) in services.iter().enumerate() {
             let mut before = services.iter().take(at);
@@ -157,6 +187,30 @@ pub(super) fn listeners(snapshot: &Snapshot, found: &mut Vec<Problem>) {
         }
     }
 }
+
+/// HTTP services at the very address and port of a TCP service. They share the listener of all addresses, and the TCP
+/// service's own, of that address, gets the connections whatever their age.
+fn covered(tcp: &Claims<'_>, http: &Claims<'_>, found: &mut Vec<Problem>) {
+    for (place, losers) in http {
+        let winners = tcp.get(place).map_or(&[][..], Vec::as_slice);
+        let (address, port) = place;
+        for loser in losers {
+            let winner =
+                winners.iter().find(|one| one.host != loser.host && one.export_to.meets(&loser.export_to));
+            if let Some(winner) = winner {
+                let (host, object) = (&winner.host, &winner.object);
+                let detail = format!(
+                    "connections to {address}:{port} go as TCP to {host} of {object}, and its requests are not routed as those of {}",
+                    loser.host
+                );
+                found.push(Problem::warning(&loser.object, "listener-conflict", "spec.ports", detail));
+            }
+        }
+    }
+}
+
+/// Services by the address and port at which they listen.
+type Claims<'a> = BTreeMap<(&'a str, u16), Vec<&'a Shared<Service>>>;
 
 /// Whether a service listens at its own address, rather than at those of its endpoints or ones given to it.
 fn claims_listener(service: &Service) -> bool {

@@ -1,9 +1,10 @@
-//! Servers of Gateways that are left out because others have their port or hosts (IST0145).
+//! Gateways that open less than they say: servers whose port or hosts others have (IST0145), selectors of no workload
+//! (IST0101), secrets that nobody serves.
 
 use std::collections::BTreeMap;
 
 use memo::Shared;
-use model::networking::Gateway;
+use model::networking::{Gateway, ServerTlsMode};
 use model::{Labels, Problem, Text};
 
 use super::name;
@@ -31,6 +32,55 @@ pub(super) fn servers(snapshot: &Snapshot, found: &mut Vec<Problem>) {
             let detail = format!("the server is left out: {why}{by} (IST0145)");
             let field = format!("spec.servers[{server}]");
             found.push(Problem::error(&gateway.meta.key, "gateway-conflict", field, detail));
+        }
+    }
+}
+
+/// Gateways that no workload is selected by, where workloads are known.
+pub(super) fn selectors(snapshot: &Snapshot, found: &mut Vec<Problem>) {
+    let own_only = snapshot.config.settings.scope_gateway_to_namespace;
+    let (pods, entries) = (&snapshot.config.pods, &snapshot.config.workload_entries);
+    if pods.is_empty() && entries.is_empty() {
+        return;
+    }
+    for gateway in snapshot.config.gateways.values() {
+        let key = &gateway.meta.key;
+        let named = gateway.meta.annotations.get("internal.istio.io/gateway-service").is_some();
+        let selects = |namespace: &str, labels: &Labels| {
+            gateway.selector.selects(labels) && (!own_only || *namespace == *key.namespace)
+        };
+        let of_pod = || pods.values().any(|pod| selects(&pod.meta.key.namespace, &pod.meta.labels));
+        let of_entry =
+            || entries.values().any(|entry| selects(&entry.meta.key.namespace, &entry.spec.labels));
+        if named || of_pod() || of_entry() {
+            continue;
+        }
+        let detail = "no workload has these labels; the Gateway opens nothing until one does (IST0101)";
+        found.push(Problem::warning(key, "selector-without-workload", "spec.selector", detail));
+    }
+}
+
+/// Servers that wait for a secret, which is not served yet.
+pub(super) fn secrets(snapshot: &Snapshot, found: &mut Vec<Problem>) {
+    for gateway in snapshot.config.gateways.values() {
+        for (at, server) in gateway.servers.iter().enumerate() {
+            let Some(tls) = &server.tls else { continue };
+            let ends = matches!(
+                tls.mode,
+                ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual
+            );
+            let Some(secret) = tls.credential_names.first().or(Some(&tls.credential_name)) else { continue };
+            // Files and other servers of secrets have schemes of their own.
+            let is_ours = secret.split_once("://").is_none_or(|(scheme, _)| scheme == "kubernetes");
+            if !ends || secret.is_empty() || !is_ours {
+                continue;
+            }
+            let field = if tls.credential_names.is_empty() { "credentialName" } else { "credentialNames" };
+            let detail = format!("secrets are not served yet, {secret} neither");
+            let field = format!("spec.servers[{at}].tls.{field}");
+            let problem = Problem::warning(&gateway.meta.key, "secret-not-served", field, detail);
+            let outcome = format!("the gateway waits for it and does not answer at port {}", server.number);
+            found.push(problem.with_outcome(outcome));
         }
     }
 }

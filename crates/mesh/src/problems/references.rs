@@ -95,16 +95,21 @@ pub(super) fn virtual_services(snapshot: &Snapshot, found: &mut Vec<Problem>) {
         if !service.hosts.is_empty() {
             bindings(snapshot, service, found);
         }
+        conditions(snapshot, service, found);
     }
 }
 
-fn destinations(service: &VirtualService, mut see: impl FnMut(&str, &Destination)) {
+/// Every destination of a VirtualService, with its place.
+pub(super) fn destinations(service: &VirtualService, mut see: impl FnMut(&str, &Destination)) {
     for (rule, http) in service.http.iter().enumerate() {
         for (at, route) in http.routes.iter().enumerate() {
             see(&format!("spec.http[{rule}].route[{at}].destination"), &route.destination);
         }
-        for mirror in &http.mirrors {
-            see(&format!("spec.http[{rule}].mirror"), &mirror.destination);
+        if let Some(mirror) = &http.mirror {
+            see(&format!("spec.http[{rule}].mirror"), mirror);
+        }
+        for (at, mirror) in http.mirrors.iter().enumerate() {
+            see(&format!("spec.http[{rule}].mirrors[{at}].destination"), &mirror.destination);
         }
     }
     let tls = service.tls.iter().enumerate().map(|(rule, tls)| (format!("tls[{rule}]"), &tls.routes));
@@ -116,17 +121,47 @@ fn destinations(service: &VirtualService, mut see: impl FnMut(&str, &Destination
     }
 }
 
+/// The key of a Gateway that a VirtualService names; `None` for the mesh.
+fn gateway_key(service: &VirtualService, name: &str) -> Option<Key> {
+    let (namespace, name) = name.split_once('/')?;
+    let near = service.meta.key.clone();
+    Some(Key { kind: Kind::Gateway, namespace: namespace.into(), name: name.into(), ..near })
+}
+
+/// Conditions on Gateways that are not there.
+fn conditions(snapshot: &Snapshot, service: &VirtualService, found: &mut Vec<Problem>) {
+    let mut see = |rule: String, at: usize, gateways: &[Text]| {
+        let keys = gateways.iter().filter_map(|name| gateway_key(service, name));
+        for id in keys.filter(|id| snapshot.config.gateways.get(id).is_none()) {
+            let detail = format!("there is no {id}; the condition does not hold there (IST0101)");
+            let field = format!("spec.{rule}.match[{at}].gateways");
+            found.push(Problem::error(&service.meta.key, "unknown-gateway", field, detail));
+        }
+    };
+    for (rule, http) in service.http.iter().enumerate() {
+        let matches = http.matches.iter().enumerate();
+        matches.for_each(|(at, one)| see(format!("http[{rule}]"), at, &one.gateways));
+    }
+    for (rule, tls) in service.tls.iter().enumerate() {
+        let matches = tls.matches.iter().enumerate();
+        matches.for_each(|(at, one)| see(format!("tls[{rule}]"), at, &one.gateways));
+    }
+    for (rule, tcp) in service.tcp.iter().enumerate() {
+        let matches = tcp.matches.iter().enumerate();
+        matches.for_each(|(at, one)| see(format!("tcp[{rule}]"), at, &one.gateways));
+    }
+}
+
 /// Gateways that are not there, and hosts that none of those that are there serves.
 fn bindings(snapshot: &Snapshot, service: &VirtualService, found: &mut Vec<Problem>) {
     let key = &service.meta.key;
     let mut servers = Vec::new();
     let mut is_certain = true;
     for gateway in &service.gateways {
-        let Some((namespace, name)) = gateway.split_once('/') else {
+        let Some(id) = gateway_key(service, gateway) else {
             is_certain &= &**gateway != MESH;
             continue;
         };
-        let id = Key { kind: Kind::Gateway, namespace: namespace.into(), name: name.into(), ..key.clone() };
         match snapshot.config.gateways.get(&id) {
             Some(gateway) => servers.push(gateway),
             None => {

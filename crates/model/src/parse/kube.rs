@@ -61,7 +61,7 @@ fn service(meta: Meta, object: core::Service, problems: &mut Vec<Problem>) -> Se
     }
 }
 
-/// `clusterIPs`, else `clusterIP`: addresses, or `None` as a word. A listener at anything else would be turned down.
+/// `clusterIPs`, else `clusterIP`: addresses, or `None` as a word; an empty one is none yet. A listener at anything else would be turned down.
 fn cluster_ips(
     one: Option<String>,
     list: Option<Vec<String>>,
@@ -74,7 +74,7 @@ fn cluster_ips(
     };
     let mut ips = Vec::with_capacity(written.len());
     for ip in written {
-        if ip == "None" || is_address(&ip) {
+        if ip.is_empty() || ip == "None" || is_address(&ip) {
             ips.push(Text::from(ip));
         } else {
             let detail = format!("{ip:?} is no IP address");
@@ -296,6 +296,7 @@ mod tests {
         let fine = |ips: &str| (ips.to_owned(), String::new());
         assert_eq!(service(json!({"clusterIP": "None"})), fine("None"));
         assert_eq!(service(json!({"clusterIP": ""})), fine(""));
+        assert_eq!(service(json!({"clusterIPs": [""]})), fine(""));
         assert_eq!(
             service(json!({"clusterIP": "1.1.1.1", "clusterIPs": ["1.1.1.1", "::1"]})),
             fine("1.1.1.1 ::1")

@@ -1,5 +1,7 @@
 //! Sidecar.
 
+use std::collections::BTreeSet;
+
 use istio_api::networking as api;
 
 use super::Outcome;
@@ -21,6 +23,7 @@ use crate::{Host, Protocol};
 pub(super) fn parse_sidecar(meta: Meta, spec: &api::Sidecar, domain: &str) -> Outcome<Sidecar> {
     let mut reader = Reader::new(&meta, domain);
     let pool = spec.inbound_connection_pool.as_ref();
+    unique_ports(&mut reader, &spec.ingress);
     let value = Sidecar {
         selector: spec.workload_selector.as_ref().map(|selector| labels(&selector.labels)),
         ingress: reader.each("ingress", &spec.ingress, ingress),
@@ -34,6 +37,20 @@ pub(super) fn parse_sidecar(meta: Meta, spec: &api::Sidecar, domain: &str) -> Ou
         meta,
     };
     reader.finish(value)
+}
+
+/// Ingress listeners have a port each, whatever they bind to: istiod's validation turns others away.
+fn unique_ports(reader: &mut Reader<'_>, listeners: &[api::IstioIngressListener]) {
+    let mut ports = BTreeSet::new();
+    for (at, listener) in listeners.iter().enumerate() {
+        let Some(port) = listener.port.as_ref().map(|port| port.number).filter(|port| *port > 0) else {
+            continue;
+        };
+        if !ports.insert(port) {
+            let field = format!("ingress[{at}].port.number");
+            reader.refuse(&field, "port-number-twice", format!("another ingress listener has port {port}"));
+        }
+    }
 }
 
 fn ingress(reader: &mut Reader<'_>, spec: &api::IstioIngressListener) -> IngressListener {
@@ -163,12 +180,14 @@ mod tests {
     #[test]
     fn mistakes() {
         let parsed = parse(json!({
-            "ingress": [{"port": {"protocol": "HTTP"}}],
+            "ingress": [{"port": {"protocol": "HTTP"}}, {"port": {"number": 80, "protocol": "HTTP"}},
+                        {"port": {"number": 80, "protocol": "TCP"}, "bind": "1.1.1.1"}],
             "egress": [{"hosts": ["a", "a/b/c", "*/x"]}, {}],
         }));
         assert_eq!(
             problems(&parsed),
             [
+                "spec.ingress[2].port.number: another ingress listener has port 80 [port-number-twice]",
                 "spec.ingress[0].port.number: a port from 1 to 65535 is due [port-missing]",
                 "spec.egress[0].hosts[0]: \"a\" is not of the form namespace/dnsName [egress-host-invalid]",
                 "spec.egress[0].hosts[1]: \"a/b/c\" is not of the form namespace/dnsName [egress-host-invalid]",

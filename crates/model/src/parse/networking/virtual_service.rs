@@ -102,7 +102,7 @@ fn tls_route(reader: &mut Reader<'_>, spec: &api::TlsRoute) -> TlsRoute {
         }
         check_subnets(reader, "destinationSubnets", &spec.destination_subnets);
         TlsMatch {
-            sni_hosts: texts(&spec.sni_hosts),
+            sni_hosts: server_names(&spec.sni_hosts),
             destination_subnets: texts(&spec.destination_subnets),
             port: reader.port("port", spec.port),
             source_labels: labels(&spec.source_labels),
@@ -111,6 +111,17 @@ fn tls_route(reader: &mut Reader<'_>, spec: &api::TlsRoute) -> TlsRoute {
         }
     });
     TlsRoute { matches, routes: route_destinations(reader, &spec.route) }
+}
+
+/// Server names in lower case, as proxies compare them: one that is there twice would be turned down with its listener.
+fn server_names(written: &[String]) -> Vec<Text> {
+    let mut names: Vec<Text> = Vec::with_capacity(written.len());
+    for name in written.iter().map(|name| text(&name.to_ascii_lowercase())) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn tcp_route(reader: &mut Reader<'_>, spec: &api::TcpRoute) -> TcpRoute {
@@ -186,13 +197,14 @@ mod tests {
     fn connections() {
         let service = clean(parse(json!({
             "hosts": ["a.com"],
-            "tls": [{"match": [{"sniHosts": ["a.com"], "port": 443, "sourceNamespace": "x"}],
+            "tls": [{"match": [{"sniHosts": ["a.com", "B.com", "A.com"], "port": 443, "sourceNamespace": "x"}],
                      "route": [{"destination": {"host": "a.com"}}]}],
             "tcp": [{"match": [{"destinationSubnets": ["10.0.0.0/8"], "sourceLabels": {"a": "b"}, "gateways": ["g"]}],
                      "route": [{"destination": {"host": "a.com"}, "weight": 10},
                                {"destination": {"host": "b.com"}}]}],
         })));
         assert_eq!((service.tls[0].matches[0].port, service.tls[0].routes[0].weight), (443, 0));
+        assert_eq!(service.tls[0].matches[0].sni_hosts, ["a.com".into(), "b.com".into()]);
         assert_eq!(service.tcp[0].matches[0].gateways, ["default/g".into()]);
         assert_eq!(service.tcp[0].routes[0].weight, 10);
     }
