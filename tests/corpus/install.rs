@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use model::parse::parse_mesh_config;
+use model::parse::{Context, parse_mesh_config};
 use model::{Key, Kind};
 use pilothouse::settings::{CONTROLLERS, IDENTITY, INJECTION, MESH, PROCESS};
 use serde_json::Value;
-use testkit::family::install::{Install, Right};
+use testkit::family::install::Install;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use webhook::{Configuration, State, Stats, Values};
@@ -100,10 +100,12 @@ impl Install for Program {
     }
 
     fn webhook(&self, path: &str) -> Result<(), String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
         let (_, injector) = watch::channel(None);
         let stats = Stats::new().map_err(|error| error.to_string())?;
-        let router = webhook::router(State { injector, context: Arc::default(), stats: Arc::new(stats) });
+        let context = Arc::new(Context { cluster: "Kubernetes".into(), domain: "cluster.local".into() });
+        let router = webhook::router(State { injector, context, stats: Arc::new(stats) });
         let request = Request::post(path).body(Body::empty()).map_err(|error| error.to_string())?;
         let status = runtime.block_on(router.oneshot(request)).map(|answer| answer.status());
         match status {
@@ -113,8 +115,10 @@ impl Install for Program {
     }
 
     /// What the code needs is granted, and what our own manifests take for the chart's grant is so.
-    fn rights(&self, everywhere: &BTreeSet<Right>, home: &BTreeSet<Right>) -> Vec<String> {
-        let home: BTreeSet<Right> = everywhere.union(home).cloned().collect();
+    fn rights(&self, everywhere: &[&Value], home: &[&Value]) -> Vec<String> {
+        let of = |roles: &[&Value]| roles.iter().copied().flat_map(rights::of_role).collect::<BTreeSet<_>>();
+        let everywhere = &of(everywhere);
+        let home = everywhere.union(&of(home)).cloned().collect();
         let tables = [
             (rights::CLUSTER, everywhere),
             (rights::CHART, everywhere),
@@ -168,7 +172,7 @@ fn started(
 /// What it says of flags and variables, and whether it is ready in the end.
 fn complaints(said: &Receiver<String>, ready: &str) -> Vec<String> {
     let mut complaints = Vec::new();
-    let mut address = None;
+    let (mut address, mut serves) = (None, false);
     while let Ok(line) = said.recv_timeout(PATIENCE) {
         if line.contains("no such flag") || line.contains("cannot be read") {
             complaints.push(line.clone());
@@ -176,8 +180,9 @@ fn complaints(said: &Receiver<String>, ready: &str) -> Vec<String> {
         if line.contains("serving readiness") {
             address = address.or_else(|| line.rsplit("address=").next()?.trim().parse().ok());
         }
-        if line.contains("serving xDS") {
-            let is = address.is_some_and(|address| is_ready(address, ready));
+        serves |= line.contains("serving xDS");
+        if let Some(address) = address.filter(|_| serves) {
+            let is = is_ready(address, ready);
             complaints.extend((!is).then(|| format!("it is not ready at {ready}")));
             return complaints;
         }
@@ -187,6 +192,7 @@ fn complaints(said: &Receiver<String>, ready: &str) -> Vec<String> {
     complaints
 }
 
+#[allow(clippy::disallowed_methods, reason = "no runtime is here that could be blocked")]
 fn is_ready(address: SocketAddr, path: &str) -> bool {
     let asked = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(address)?;

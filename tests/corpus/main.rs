@@ -1,6 +1,7 @@
 //! The corpora: what Pilothouse makes of other people's cases. `cargo xtask corpus --help` says what can be asked.
 
 mod inject;
+mod install;
 mod product;
 mod scope;
 mod tables;
@@ -58,6 +59,7 @@ fn judge(mut arguments: Arguments) -> Result<bool, Error> {
         compute_scope: Some(&scope::compute),
         inject: Some(&inject::Injection),
         compute: Some(&tables::compute),
+        install: Some(&install::Program),
     };
     suite::run(&arguments, &product, &places, &mut io::stdout().lock())
 }

@@ -1,6 +1,7 @@
 //! The families of the corpora that are judged here, one module each.
 
 pub mod inject;
+pub mod install;
 pub mod nodes;
 pub mod scope;
 pub mod simulation;

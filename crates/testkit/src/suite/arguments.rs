@@ -21,6 +21,8 @@ pub enum Family {
     Inject,
     /// Single functions: names, labels, protocols, parts of injection.
     SmallTables,
+    /// What Istio's charts hand to a control plane, and what they let it do.
+    InstallManifests,
     /// Everything generated for the recorded sets, put to a real Envoy.
     Envoy,
 }
@@ -35,6 +37,7 @@ impl Family {
             Self::BootstrapNodes => "bootstrap-nodes",
             Self::Inject => "inject",
             Self::SmallTables => "small-tables",
+            Self::InstallManifests => "install-manifests",
             Self::Envoy => "envoy",
         }
     }
@@ -47,6 +50,7 @@ impl Family {
             Self::BootstrapNodes => "no parser of nodes to judge",
             Self::Inject => "no injection to judge",
             Self::SmallTables => "no functions to judge",
+            Self::InstallManifests => "no program to judge",
             Self::Envoy => "no Envoy (PILOTHOUSE_ENVOY), or no translation to judge",
         }
     }

@@ -6,7 +6,7 @@ use super::{Arguments, Family, Outcome, Places, Product};
 use crate::{
     corpus::Error,
     envoy::{self, Envoy},
-    family::{inject, nodes, scope, simulation, tables},
+    family::{inject, install, nodes, scope, simulation, tables},
     golden::{
         self, Filter, Scoreboard,
         report::{self, Detail},
@@ -47,6 +47,13 @@ pub(super) fn judge(
         (Family::SmallTables, _) => match product.compute {
             Some(compute) => {
                 Some(tables(tables::judge(root, arguments.case.as_deref(), compute)?, arguments))
+            }
+            None => None,
+        },
+        (Family::InstallManifests, _) => match product.install {
+            Some(product) => {
+                let (verdicts, left_out) = install::judge(root, arguments.case.as_deref(), product)?;
+                Some(Outcome { left_out, whole: arguments.case.is_none(), ..plain(verdicts) })
             }
             None => None,
         },

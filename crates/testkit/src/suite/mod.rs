@@ -12,7 +12,7 @@ pub use arguments::{Arguments, Family};
 
 use crate::{
     corpus::{self, Error},
-    family::{inject::Inject, nodes::ParseNode, scope::ComputeScope, tables::Compute},
+    family::{inject::Inject, install::Install, nodes::ParseNode, scope::ComputeScope, tables::Compute},
     offline::Translate,
     verdict::{self, Expected, Judgement, Verdict},
 };
@@ -30,6 +30,8 @@ pub struct Product<'a> {
     pub inject: Option<&'a dyn Inject>,
     /// For `small-tables`.
     pub compute: Option<&'a Compute<'a>>,
+    /// For `install-manifests`.
+    pub install: Option<&'a dyn Install>,
 }
 
 /// Where things lie, and how strict the run is.
