@@ -60,6 +60,7 @@ fn judge(mut arguments: Arguments) -> Result<bool, Error> {
         inject: Some(&inject::Injection),
         compute: Some(&tables::compute),
         install: Some(&install::Program),
+        recode: Some(&product::recode),
     };
     suite::run(&arguments, &product, &places, &mut io::stdout().lock())
 }

@@ -33,3 +33,9 @@ pub(crate) fn parse_node(node: &Value) -> Result<ParsedNode, String> {
         metadata: push::announced(&message).metadata,
     })
 }
+
+/// A message through its bytes, as debug pages render it.
+pub(crate) fn recode(name: &str, json: &Value) -> Result<Value, String> {
+    let bytes = envoy_api::json::parse(name, json).map_err(|error| error.to_string())?;
+    Ok(envoy_api::json::resource(&format!("type.googleapis.com/{name}"), &bytes))
+}

@@ -1,5 +1,6 @@
 //! The families of the corpora that are judged here, one module each.
 
+pub mod consumers;
 pub mod inject;
 pub mod install;
 pub mod nodes;

@@ -23,6 +23,8 @@ pub enum Family {
     SmallTables,
     /// What Istio's charts hand to a control plane, and what they let it do.
     InstallManifests,
+    /// Dumps that istioctl reads.
+    IstioctlConsumers,
     /// Everything generated for the recorded sets, put to a real Envoy.
     Envoy,
 }
@@ -38,6 +40,7 @@ impl Family {
             Self::Inject => "inject",
             Self::SmallTables => "small-tables",
             Self::InstallManifests => "install-manifests",
+            Self::IstioctlConsumers => "istioctl-consumers",
             Self::Envoy => "envoy",
         }
     }
@@ -51,6 +54,7 @@ impl Family {
             Self::Inject => "no injection to judge",
             Self::SmallTables => "no functions to judge",
             Self::InstallManifests => "no program to judge",
+            Self::IstioctlConsumers => "no messages to judge",
             Self::Envoy => "no Envoy (PILOTHOUSE_ENVOY), or no translation to judge",
         }
     }

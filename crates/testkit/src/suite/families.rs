@@ -6,7 +6,7 @@ use super::{Arguments, Family, Outcome, Places, Product};
 use crate::{
     corpus::Error,
     envoy::{self, Envoy},
-    family::{inject, install, nodes, scope, simulation, tables},
+    family::{consumers, inject, install, nodes, scope, simulation, tables},
     golden::{
         self, Filter, Scoreboard,
         report::{self, Detail},
@@ -53,6 +53,13 @@ pub(super) fn judge(
         (Family::InstallManifests, _) => match product.install {
             Some(product) => {
                 let (verdicts, left_out) = install::judge(root, arguments.case.as_deref(), product)?;
+                Some(Outcome { left_out, whole: arguments.case.is_none(), ..plain(verdicts) })
+            }
+            None => None,
+        },
+        (Family::IstioctlConsumers, _) => match product.recode {
+            Some(recode) => {
+                let (verdicts, left_out) = consumers::judge(root, arguments.case.as_deref(), recode)?;
                 Some(Outcome { left_out, whole: arguments.case.is_none(), ..plain(verdicts) })
             }
             None => None,

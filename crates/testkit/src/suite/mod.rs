@@ -12,7 +12,10 @@ pub use arguments::{Arguments, Family};
 
 use crate::{
     corpus::{self, Error},
-    family::{inject::Inject, install::Install, nodes::ParseNode, scope::ComputeScope, tables::Compute},
+    family::{
+        consumers::Recode, inject::Inject, install::Install, nodes::ParseNode, scope::ComputeScope,
+        tables::Compute,
+    },
     offline::Translate,
     verdict::{self, Expected, Judgement, Verdict},
 };
@@ -32,6 +35,8 @@ pub struct Product<'a> {
     pub compute: Option<&'a Compute<'a>>,
     /// For `install-manifests`.
     pub install: Option<&'a dyn Install>,
+    /// For `istioctl-consumers`.
+    pub recode: Option<&'a Recode<'a>>,
 }
 
 /// Where things lie, and how strict the run is.
