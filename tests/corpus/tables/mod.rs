@@ -4,6 +4,7 @@ mod injection;
 mod mesh;
 mod names;
 mod pods;
+mod services;
 
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ pub(crate) fn compute(check: &str, inputs: &Value) -> Option<Result<Value, Strin
     names::compute(check, inputs)
         .map(Ok)
         .or_else(|| mesh::compute(check, inputs))
+        .or_else(|| services::compute(check, inputs))
         .or_else(|| injection::compute(check, inputs))
 }
 
