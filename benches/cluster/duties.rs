@@ -56,7 +56,7 @@ async fn register(means: &Means, plane: &Plane, process: &Process, folder: &Path
     run(&mut kubectl).await?;
     let revision = Kind::Pilothouse.revision();
     let webhook = json!({
-        "name": "injection.istio.io", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail",
+        "name": "rev.namespace.sidecar-injector.istio.io", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail",
         "clientConfig": {"url": format!("https://localhost:{}/inject", process.https.port())},
         "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}],
         "namespaceSelector": {"matchLabels": {"istio.io/rev": revision}},
@@ -80,9 +80,13 @@ async fn pods(api: &Api) -> Result<Line> {
         json!({"metadata": {"name": name}, "spec": spec})
     };
     // The account, the webhook's `caBundle` and the templates come by themselves.
-    world::until(async || Ok(api.create(path, &pod("first".to_owned())).await.is_ok()))
-        .await
-        .context("a first pod")?;
+    let mut last = String::new();
+    let waited = world::until(async || {
+        let made = api.create(path, &pod("first".to_owned())).await;
+        last = made.as_ref().map_or_else(ToString::to_string, |_| "it is there".to_owned());
+        Ok(made.is_ok())
+    });
+    waited.await.with_context(|| format!("a first pod: {last}"))?;
     let begin = Instant::now();
     let create = |at: usize| async move {
         let made = api.create(path, &pod(format!("p-{at}"))).await;
