@@ -1,7 +1,10 @@
 //! Standard output and standard error that nobody takes.
 
 use std::fs::{self, OpenOptions};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
 
 use crate::{PILOTHOUSE, Running, text};
 
@@ -16,19 +19,27 @@ fn full() -> Stdio {
     OpenOptions::new().write(true).open("/dev/full").unwrap().into()
 }
 
+const BOOTSTRAP: [&str; 5] = ["bootstrap", "--name", "a", "--ip", "127.0.0.1"];
+
+/// A folder with something to complain of; its path, and that of a proxy's node in it.
+fn with_a_broken_file() -> (TempDir, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.yaml"), "kind: [").unwrap();
+    let node = folder.path().join("node.json");
+    fs::write(&node, run(&BOOTSTRAP, Stdio::piped(), Stdio::piped()).stdout).unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let paths = (path(folder.path()), path(&node));
+    (folder, paths.0, paths.1)
+}
+
 fn run(words: &[&str], output: Stdio, error: Stdio) -> Output {
     Command::new(PILOTHOUSE).args(words).stdout(output).stderr(error).output().unwrap()
 }
 
 #[test]
 fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("bad.yaml"), "kind: [").unwrap();
-    let config = folder.path().to_str().unwrap();
-    let bootstrap = ["bootstrap", "--name", "a", "--ip", "127.0.0.1"];
-    let node = folder.path().join("node.json");
-    fs::write(&node, run(&bootstrap, Stdio::piped(), Stdio::piped()).stdout).unwrap();
-    let translate = ["translate", "--configDir", config, "--node", node.to_str().unwrap()];
+    let (_folder, config, node) = with_a_broken_file();
+    let translate = ["translate", "--configDir", &config, "--node", &node];
     let running = Running::start(&[], &[]);
     let address = running.address();
     let status = ["proxy-status", "--plaintext", "--xds-address", &address];
@@ -36,7 +47,7 @@ fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
         &["version"][..],
         &["version", "-o", "json"],
         &["completion", "bash"],
-        &bootstrap,
+        &BOOTSTRAP,
         &translate,
         &status,
     ] {
@@ -52,13 +63,8 @@ fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
 
 #[test]
 fn what_is_said_to_nobody_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("bad.yaml"), "kind: [").unwrap();
-    let config = folder.path().to_str().unwrap();
-    let bootstrap = ["bootstrap", "--name", "a", "--ip", "127.0.0.1"];
-    let node = folder.path().join("node.json");
-    fs::write(&node, run(&bootstrap, Stdio::piped(), Stdio::piped()).stdout).unwrap();
-    let translate = ["translate", "--configDir", config, "--node", node.to_str().unwrap()];
+    let (_folder, config, node) = with_a_broken_file();
+    let translate = ["translate", "--configDir", &config, "--node", &node];
     let nowhere = [
         "discovery",
         "--configDir",

@@ -25,6 +25,26 @@ pub enum Protocol {
 const SERVER_FIRST: [u16; 4] = [25, 53, 3306, 27017];
 
 impl Protocol {
+    /// What istiod calls it on its debug pages; one that nobody said has a name too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::HttpProxy => "HTTP_PROXY",
+            Self::Http2 => "HTTP2",
+            Self::Grpc => "GRPC",
+            Self::GrpcWeb => "GRPC-Web",
+            Self::Https => "HTTPS",
+            Self::Tls => "TLS",
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Mongo => "Mongo",
+            Self::Redis => "Redis",
+            Self::Mysql => "MySQL",
+            Self::Hbone => "HBONE",
+            Self::Auto => "UnsupportedProtocol",
+        }
+    }
+
     /// The protocol of a word such as `http`, `GRPC-Web` or `TLS`; none if the word is no protocol.
     pub fn from_word(word: &str) -> Option<Self> {
         Some(match word.to_ascii_lowercase().as_str() {

@@ -16,7 +16,9 @@ pub(super) fn compute(check: &str, inputs: &Value) -> Option<Value> {
         "host-more-specific" => json!({"expected": host("host1").specificity(&host("host2")).is_lt()}),
         "hosts-sort" => json!({"want": sorted(inputs)}),
         "resolve-short-name" => json!({"out": resolved(inputs)}),
-        "protocol-parse" => json!({"out": Protocol::from_word(word("name")).map_or(UNKNOWN, name_of)}),
+        "protocol-parse" => {
+            json!({"out": Protocol::from_word(word("name")).unwrap_or(Protocol::Auto).name()})
+        }
         "port-protocol" => json!({"expectedProto": protocol(inputs, "portName", "appProto")}),
         "port-protocol-registry" => json!({"out": protocol(inputs, "name", "appProtocol")}),
         "labels-subset" => json!({"expected": subset(inputs)}),
@@ -29,33 +31,11 @@ pub(super) fn compute(check: &str, inputs: &Value) -> Option<Value> {
     })
 }
 
-/// What istiod calls a protocol that nobody said.
-const UNKNOWN: &str = "UnsupportedProtocol";
-
-fn name_of(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "HTTP",
-        Protocol::HttpProxy => "HTTP_PROXY",
-        Protocol::Http2 => "HTTP2",
-        Protocol::Grpc => "GRPC",
-        Protocol::GrpcWeb => "GRPC-Web",
-        Protocol::Https => "HTTPS",
-        Protocol::Tls => "TLS",
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-        Protocol::Mongo => "Mongo",
-        Protocol::Redis => "Redis",
-        Protocol::Mysql => "MySQL",
-        Protocol::Hbone => "HBONE",
-        Protocol::Auto => UNKNOWN,
-    }
-}
-
 fn protocol(inputs: &Value, name: &str, word: &str) -> &'static str {
     let number = inputs.get("port").and_then(Value::as_u64).and_then(|port| port.try_into().ok());
     let word = inputs.get(word).and_then(Value::as_str);
     let transport = text(inputs, "proto");
-    name_of(Protocol::of_kube_port(transport, word, text(inputs, name), number.unwrap_or_default()))
+    Protocol::of_kube_port(transport, word, text(inputs, name), number.unwrap_or_default()).name()
 }
 
 fn sorted(inputs: &Value) -> Vec<String> {

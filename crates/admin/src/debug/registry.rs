@@ -1,7 +1,7 @@
 //! `registryz`, `endpointShardz`: services and their endpoints, in the shape of istiod's own types.
 
 use model::networking::ExportTo;
-use model::{Endpoint, Health, Labels, Protocol, Registry, Resolution, Service, TlsMode};
+use model::{Endpoint, Health, Labels, Registry, Resolution, Service, TlsMode};
 use serde_json::{Map, Value, json};
 
 use crate::State;
@@ -41,7 +41,7 @@ pub(super) fn one(service: &Service) -> Value {
     let ports = service
         .ports
         .iter()
-        .map(|port| json!({"name": &*port.name, "port": port.number, "protocol": protocol(port.protocol)}));
+        .map(|port| json!({"name": &*port.name, "port": port.number, "protocol": port.protocol.name()}));
     let vips = service
         .cluster_vips
         .iter()
@@ -134,24 +134,5 @@ fn health(health: Health) -> u8 {
         Health::Unhealthy => 2,
         Health::Draining => 3,
         Health::Terminating => 4,
-    }
-}
-
-pub(super) fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "HTTP",
-        Protocol::HttpProxy => "HTTP_PROXY",
-        Protocol::Http2 => "HTTP2",
-        Protocol::Grpc => "GRPC",
-        Protocol::GrpcWeb => "GRPC-Web",
-        Protocol::Https => "HTTPS",
-        Protocol::Tls => "TLS",
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
-        Protocol::Mongo => "Mongo",
-        Protocol::Redis => "Redis",
-        Protocol::Mysql => "MySQL",
-        Protocol::Hbone => "HBONE",
-        Protocol::Auto => "UnsupportedProtocol",
     }
 }

@@ -70,7 +70,7 @@ fn target(target: &ServiceTarget) -> Value {
     json!({"Service": registry::one(&target.service), "Port": {
         "name": &*target.port.name,
         "port": target.port.number,
-        "protocol": registry::protocol(target.port.protocol),
+        "protocol": target.port.protocol.name(),
         "TargetPort": target.target_port,
     }})
 }

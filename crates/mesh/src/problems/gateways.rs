@@ -43,16 +43,20 @@ pub(super) fn selectors(snapshot: &Snapshot, found: &mut Vec<Problem>) {
     if pods.is_empty() && entries.is_empty() {
         return;
     }
+    let mut selected: BTreeMap<(&Labels, Option<&Text>), bool> = BTreeMap::new();
     for gateway in snapshot.config.gateways.values() {
         let key = &gateway.meta.key;
         let named = gateway.meta.annotations.get("internal.istio.io/gateway-service").is_some();
-        let selects = |namespace: &str, labels: &Labels| {
-            gateway.selector.selects(labels) && (!own_only || *namespace == *key.namespace)
+        let near = own_only.then_some(&key.namespace);
+        // Many Gateways share a selector, and workloads are many.
+        let is_any = |namespace: &Text, labels: &Labels| {
+            gateway.selector.selects(labels) && near.is_none_or(|near| near == namespace)
         };
-        let of_pod = || pods.values().any(|pod| selects(&pod.meta.key.namespace, &pod.meta.labels));
-        let of_entry =
-            || entries.values().any(|entry| selects(&entry.meta.key.namespace, &entry.spec.labels));
-        if named || of_pod() || of_entry() {
+        let is_selected = *selected.entry((&gateway.selector, near)).or_insert_with(|| {
+            pods.values().any(|pod| is_any(&pod.meta.key.namespace, &pod.meta.labels))
+                || entries.values().any(|entry| is_any(&entry.meta.key.namespace, &entry.spec.labels))
+        });
+        if named || is_selected {
             continue;
         }
         let detail = "no workload has these labels; the Gateway opens nothing until one does (IST0101)";
